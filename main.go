@@ -1,0 +1,4 @@
+// Command muster is a self-hosted device-management appliance.
+package main
+
+func main() {}
