@@ -36,10 +36,10 @@ type Field struct {
 type Declaration struct {
 	Type      ProfileType
 	Fields    []Field
-	Targets   []Target                            // where it can go; what is missing is not applicable, with a reason
-	PerPerson bool                                // goes to a device through its person (B5)
+	Targets   []Target                       // where it can go; what is missing is not applicable, with a reason
+	PerPerson bool                           // goes to a device through its person (B5)
 	Check     func(Values) map[string]Reason `json:"-"` // rules over several fields
-	NameHint  string                              // word key
+	NameHint  string                         // word key
 }
 
 // Values holds a profile's settings by field key, as decoded JSON values.
