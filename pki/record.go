@@ -2,6 +2,7 @@ package pki
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"math/big"
 	"time"
@@ -127,3 +128,6 @@ func serialText(n *big.Int) string {
 	}
 	return hex.EncodeToString(n.FillBytes(b[:]))
 }
+
+// Fingerprint is the name of a certificate in our records: the hex SHA-256 of its DER.
+func Fingerprint(c *x509.Certificate) string { return hexSum(c.Raw) }
