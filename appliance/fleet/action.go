@@ -1,0 +1,145 @@
+package fleet
+
+import (
+	"context"
+	"time"
+)
+
+// ActionType is a one-off request, or an order that sets a lifecycle target.
+type ActionType string
+
+const (
+	ActRetire        ActionType = "retire"
+	ActWipe          ActionType = "wipe"
+	ActDelete        ActionType = "delete"
+	ActLock          ActionType = "lock"
+	ActClearPasscode ActionType = "clear-passcode"
+	ActRestart       ActionType = "restart"
+	ActSync          ActionType = "sync"
+)
+
+// ActionState: queued, sent, acknowledged, then one of the rest.
+type ActionState string
+
+const (
+	ActionQueued       ActionState = "queued"
+	ActionSent         ActionState = "sent"
+	ActionAcknowledged ActionState = "acknowledged"
+	ActionDone         ActionState = "done"
+	ActionFailed       ActionState = "failed"
+	ActionUnknown      ActionState = "unknown" // at most once, and no answer: ask a person
+	ActionExpired      ActionState = "expired"
+	ActionCancelled    ActionState = "cancelled"
+	ActionOvertaken    ActionState = "overtaken" // by re-enrolment or by retire/wipe
+)
+
+// ActionOptions are the options of an action; which apply is in ActionChoice.
+type ActionOptions struct {
+	Message      string `json:"message,omitempty"` // lock
+	Phone        string `json:"phone,omitempty"`
+	PIN          string `json:"-"`                        // lock and wipe of a Mac, six digits; kept sealed
+	KeepDataPlan bool   `json:"keep_data_plan,omitempty"` // wipe of an iPhone: the eSIM stays
+	NoProximity  bool   `json:"no_proximity,omitempty"`
+	Obliterate   string `json:"obliterate,omitempty"`    // wipe of a Mac: Default, DoNotObliterate, ObliterateWithWarning, Always
+	KeepEnrolled bool   `json:"keep_enrolled,omitempty"` // Windows only
+	Stolen       bool   `json:"stolen,omitempty"`        // wipe: lost or stolen, cannot re-enrol until cleared
+}
+
+// Action has an explicit life; nothing is ever silently pending.
+type Action struct {
+	ID        ActionID      `json:"id"`
+	Device    DeviceID      `json:"device"`
+	Enrolment EnrolmentID   `json:"enrolment"`
+	Type      ActionType    `json:"type"`
+	Options   ActionOptions `json:"options"`
+	Secret    []byte        `json:"secret,omitempty"` // sealed PIN
+	State     ActionState   `json:"state"`
+	Reason    Reason        `json:"reason"`
+	By        string        `json:"by"`
+	Created   time.Time     `json:"created"`
+	Sent      *time.Time    `json:"sent,omitempty"`
+	Ended     *time.Time    `json:"ended,omitempty"`
+	Expires   *time.Time    `json:"expires,omitempty"`
+	Tries     int           `json:"tries"`
+	Once      bool          `json:"once"` // at most once; else repeat until proved
+	Evidence  Evidence      `json:"evidence"`
+}
+
+// ActionChoice is one action on one device: offered, or not with the reason (C4).
+type ActionChoice struct {
+	Type     ActionType
+	Offered  bool
+	Reason   Reason   // why not, or what it does
+	Options  []string // which options apply: "message", "phone", "pin", "keep-data-plan", ...
+	NeedsPIN bool
+	Confirm  bool // asks for the device's name
+}
+
+func (f *Fleet) ActionChoices(ctx context.Context, a Actor, id DeviceID) ([]ActionChoice, error) {
+	panic("unbuilt")
+}
+
+// Act orders an action. For retire, wipe and delete confirm must be the device's name. What does not apply is ErrNotApplicable
+// with the same words as ActionChoices. Retire, wipe, delete: access certificates are revoked in the same transaction, other open actions are
+// overtaken, a receipt is opened.
+func (f *Fleet) Act(ctx context.Context, a Actor, id DeviceID, t ActionType, o ActionOptions, confirm string) (*Action, error) {
+	panic("unbuilt")
+}
+
+// CallOff cancels what has not been handed over; for retire and wipe only while nothing was sent.
+func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error { panic("unbuilt") }
+func (f *Fleet) Action(ctx context.Context, a Actor, id ActionID) (*Action, error) {
+	panic("unbuilt")
+}
+func (f *Fleet) Actions(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Action], error) {
+	panic("unbuilt")
+}
+
+// RevealPIN returns the PIN of a locked Mac; audited. PINs outlive device records.
+func (f *Fleet) RevealPIN(ctx context.Context, a Actor, id ActionID) (string, error) {
+	panic("unbuilt")
+}
+
+// RemovalRow is one row of the C3 table: what happens to a kind of data, before confirming, and its proof afterwards.
+type RemovalRow struct {
+	Data     string     `json:"data"`    // word key: company-apps, settings, wifi-vpn, certificates, management, email, contacts, directory, web-links, other-apps, outlook, other-contacts
+	Outcome  Reason     `json:"outcome"` // removed, revoked, stays, not-applicable, ...
+	Proved   string     `json:"proved"`  // "proved", "not-proved", "not-needed" (nothing of it was there, or it stays)
+	Why      Reason     `json:"why"`
+	Evidence []Evidence `json:"evidence,omitempty"`
+	Serials  []string   `json:"serials,omitempty"` // revoked certificates
+	Items    []string   `json:"items,omitempty"`   // profile names removed
+}
+
+// RemovalPreview is the table shown before retire, wipe or delete.
+func (f *Fleet) RemovalPreview(ctx context.Context, a Actor, id DeviceID, t ActionType) ([]RemovalRow, error) {
+	panic("unbuilt")
+}
+
+// Receipt is the proof of a removal. It outlives the device record.
+type Receipt struct {
+	ID        ReceiptID    `json:"id"`
+	Device    DeviceID     `json:"device"`
+	Enrolment EnrolmentID  `json:"enrolment"`
+	Kind      string       `json:"kind"` // retire, wipe, delete, left, overtaken
+	Name      string       `json:"name"` // of the device then
+	Serial    string       `json:"serial,omitempty"`
+	Model     string       `json:"model,omitempty"`
+	Person    string       `json:"person,omitempty"` // name then
+	PersonID  PersonID     `json:"person_id,omitempty"`
+	Platform  Platform     `json:"platform"`
+	Ownership Ownership    `json:"ownership"`
+	By        string       `json:"by"`
+	Opened    time.Time    `json:"opened"`
+	Closed    *time.Time   `json:"closed,omitempty"`
+	Outcome   string       `json:"outcome"` // open, proved, partly, not-proved, called-off, overtaken
+	Rows      []RemovalRow `json:"rows"`
+	Tags      []Tag        `json:"tags,omitempty"`
+}
+
+func (f *Fleet) Receipt(ctx context.Context, a Actor, id ReceiptID) (*Receipt, error) {
+	panic("unbuilt")
+}
+func (f *Fleet) Receipts(ctx context.Context, a Actor, device DeviceID, q ListQuery) (List[*Receipt], error) {
+	panic("unbuilt")
+}

@@ -1,0 +1,173 @@
+package fleet
+
+import (
+	"context"
+	"crypto/x509"
+	"time"
+)
+
+// What a platform package calls while a device talks to it.
+
+// Identity ties a request to its enrolment.
+type Identity struct {
+	Enrolment   EnrolmentID
+	Device      DeviceID // empty before the first Authenticate
+	Fingerprint string
+	Serial      string
+}
+
+// Identify checks chain, binding and revocation of a certificate, per request, resumed TLS sessions included; cached.
+// Errors: ErrForeign, ErrNoRecord, ErrUnrecognized, ErrIdentity.
+func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity, error) {
+	panic("unbuilt")
+}
+
+// Contact is one message of a device.
+type Contact struct {
+	Identity Identity
+	Channel  Channel
+	Message  string // our id for this message: evidence refers to it; empty = made
+	At       time.Time
+	From     string
+	NewRun   bool // a new connection run (Apple: Status Idle): postponed steps are offered again
+}
+
+// Enrol is the first message of an enrolment (Apple: Authenticate). A known Hardware under another enrolment is a
+// re-enrolment: open orders end as overtaken, with a receipt, and the old identity is revoked. Refused with ErrGone for a spent enrolment,
+// ErrConflict "device.stolen" for a stolen one, ErrIdentity when the identity already belongs to other hardware.
+func (f *Fleet) Enrol(ctx context.Context, c Contact, in EnrolInput) (*Device, error) {
+	panic("unbuilt")
+}
+
+type EnrolInput struct {
+	Hardware string
+	Platform Platform // as the device says: ios, ipados, macos
+	Name     string
+	Facts    map[FactKey]any
+	Topic    string
+}
+
+// Reach records that a channel can be reached now (Apple: TokenUpdate). The first one makes the device managed. wake is what the Waker needs
+// (sealed by the platform package), stored beside the channel.
+func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, error) {
+	panic("unbuilt")
+}
+
+// Leave records that the device left by itself (Apple: CheckOut): certificates are revoked, a receipt is written, the tombstone stands. During a removal
+// it is its proof.
+func (f *Fleet) Leave(ctx context.Context, c Contact) error { panic("unbuilt") }
+
+// Secret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
+func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
+	panic("unbuilt")
+}
+func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte, error) {
+	panic("unbuilt")
+}
+
+// StepKind is what the planner wants next.
+type StepKind string
+
+const (
+	StepInstall StepKind = "install" // a delivery unit
+	StepRemove  StepKind = "remove"
+	StepQuery   StepKind = "query"
+	StepAction  StepKind = "action"
+	StepRenew   StepKind = "renew"   // the management identity
+	StepUnenrol StepKind = "unenrol" // the last step of a removal
+)
+
+// QueryKind is a read-back. Platforms map it to their commands.
+type QueryKind string
+
+const (
+	QueryDevice       QueryKind = "device"
+	QuerySecurity     QueryKind = "security"
+	QueryProfiles     QueryKind = "profiles"
+	QueryCertificates QueryKind = "certificates"
+	QueryApps         QueryKind = "apps"
+	QueryManagedApps  QueryKind = "managed-apps"
+)
+
+// Step is the first difference between wanted and reported.
+type Step struct {
+	Kind   StepKind  `json:"kind"`
+	Unit   *Unit     `json:"unit,omitempty"`
+	Query  QueryKind `json:"query,omitempty"`
+	Action ActionID  `json:"action,omitempty"`
+}
+
+// Order is a step handed over. It was stored, with its secrets recorded, before it is returned.
+type Order struct {
+	ID          OrderID
+	Step        Step
+	Device      *Device
+	Person      *Person    // nil without one
+	Profiles    []*Profile // of Unit, in the unit's order
+	Action      *Action
+	PIN         string               // opened, for lock and wipe of a Mac
+	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit
+	Renewal     string               // challenge for StepRenew
+	Facts       []FactKey            // for QueryDevice and QuerySecurity: what may be taken; nothing else may be asked
+	ManagedOnly bool                 // for app and certificate lists (D3)
+}
+
+// Answer is a device's result for an order.
+type Answer struct {
+	Order        OrderID
+	Outcome      Outcome
+	Reason       Reason      // for Failed: the platform's explanation, with the device's words
+	Blames       ProfileType // for Failed: the type of profile that the error speaks of, "" = all of the unit
+	Account      bool        // an account exists already (B8)
+	Facts        map[FactKey]any
+	Markers      map[string]string // QueryProfiles: unit key → marker of the version found; nil = not asked
+	Certificates []string          // QueryCertificates: fingerprints (hex SHA-256) found
+	Apps         []App
+}
+
+// Outcome of an order.
+type Outcome string
+
+const (
+	Done      Outcome = "done"
+	Failed    Outcome = "failed"
+	Postponed Outcome = "postponed" // NotNow: stays wanted, skipped for the rest of this run
+	Malformed Outcome = "malformed" // our bug: not repeated unchanged
+	Absent    Outcome = "absent"    // a removal of what is not there: the wish is fulfilled
+)
+
+// Exchange takes a device's answer (nil when it only calls) and hands out the next order (nil: nothing to do), in one
+// transaction. An answer to an unknown or foreign order is logged and ignored. A device with nothing to do costs no write.
+func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, error) {
+	panic("unbuilt")
+}
+
+// Unit is a delivery unit: what a platform sends as one.
+type Unit struct {
+	Key      string      `json:"key"`     // stable: "access", "passcode", ...
+	Channel  Channel     `json:"channel"` // channel kind: DeviceChannel, or "user" for the person's channel
+	Profiles []ProfileID `json:"profiles"`
+	Version  string      `json:"version"` // set by fleet: hash of profile versions, person attributes and certificate generation
+}
+
+// Module is what fleet needs of a platform package. Its methods are pure: no store, no network.
+type Module interface {
+	Platforms() []Platform
+	// Applies says whether a profile can be delivered to a target, and why not.
+	Applies(p *Profile, t Target) (bool, Reason)
+	// Compose groups the profiles wanted of a device into units, in order of delivery.
+	Compose(d *Device, wanted []*Profile) []Unit
+	// Marker is what Answer.Markers holds for a unit's version when it is on the device.
+	Marker(unit Unit) string
+	// Choices says which actions apply (C4); fleet adds roles and lifecycle.
+	Choices(d *Device, facts map[FactKey]Fact) []ActionChoice
+	// Once says whether an action is "at most once"; Lifetime how long it may wait (0 = until proved).
+	Once(t ActionType) bool
+	Lifetime(t ActionType) time.Duration
+	// Queries that a device should have answered lately, in order.
+	Queries(d *Device) []QueryKind
+	// FactsOf says which facts a query yields.
+	FactsOf(q QueryKind, d *Device) []FactKey
+	// Removal is the C3 table's column for a target and action.
+	Removal(d *Device, t ActionType) []RemovalRow
+}

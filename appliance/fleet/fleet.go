@@ -1,0 +1,56 @@
+package fleet
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"muster/pki"
+	"muster/store"
+)
+
+// Config holds what a Fleet needs. All but Clock and Logger are required.
+type Config struct {
+	DB     *store.DB
+	PKI    *pki.Authority
+	Clock  func() time.Time // nil = time.Now
+	Logger *slog.Logger     // nil = discarded
+	Locked Settings         // settings given as flags; their names stand in Locked.Locked
+}
+
+// Fleet is the domain. It is safe for concurrent use.
+type Fleet struct {
+	db      *store.DB
+	pki     *pki.Authority
+	now     func() time.Time
+	log     *slog.Logger
+	locked  Settings
+	modules map[Platform]Module
+	wakers  map[Platform]Waker
+}
+
+// New makes a Fleet over an open store. Use adds platforms before anything is served.
+func New(c Config) (*Fleet, error) {
+	if c.DB == nil || c.PKI == nil {
+		return nil, errors.New("fleet: store and pki are required")
+	}
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked,
+		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	return f, nil
+}
+
+// Use adds a platform package. w may be nil: its devices then call by themselves.
+func (f *Fleet) Use(m Module, w Waker) {
+	for _, p := range m.Platforms() {
+		f.modules[p] = m
+		if w != nil {
+			f.wakers[p] = w
+		}
+	}
+}

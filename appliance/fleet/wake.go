@@ -1,0 +1,50 @@
+package fleet
+
+import (
+	"context"
+	"time"
+)
+
+// Wake asks a device to call, over one channel. At most one a device and channel is open; it stays until the device has nothing left to do.
+type Wake struct {
+	ID      string    `json:"id"` // device + "/" + channel
+	Device  DeviceID  `json:"device"`
+	Channel Channel   `json:"channel"`
+	Address []byte    `json:"address"` // what Reach kept: sealed by the platform package
+	Due     time.Time `json:"due"`
+	Reason  string    `json:"reason"`
+	Attempt int       `json:"attempt"`
+	Last    time.Time `json:"last"`
+	Result  string    `json:"result,omitempty"` // of the last try
+}
+
+// WakeResult is what came of a push.
+type WakeResult struct {
+	Accepted   bool
+	Dead       bool          // the token is dead (410): no more pushes until the next Reach
+	RetryAfter time.Duration // 0 = the usual back-off: 1, 5, 15 minutes, then hourly, then daily
+	Reason     Reason        // for "why is this pending?": accepted, certificate expired, unreachable ...
+}
+
+// Waker turns wakes into pushes. Platform packages implement it.
+type Waker interface {
+	Wake(ctx context.Context, w Wake) WakeResult
+}
+
+// RunWakes sends due wakes until ctx ends: bounded concurrency, never under a lock or inside a transaction.
+func (f *Fleet) RunWakes(ctx context.Context) error { panic("unbuilt") }
+
+// RunFanOut turns change records into wakes and status rows in bounded batches until ctx ends; resumes after a crash.
+func (f *Fleet) RunFanOut(ctx context.Context) error { panic("unbuilt") }
+
+// Sweep ends what has run out: enrolments never begun, expired actions, doors, sessions, tickets. Idempotent; a job calls it.
+func (f *Fleet) Sweep(ctx context.Context) error { panic("unbuilt") }
+
+// Change is published after a commit, for live pages.
+type Change struct {
+	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview"
+	ID   string
+}
+
+// Subscribe delivers changes within the actor's scope until ctx ends; a slow reader loses the oldest and is told by a Change of Kind "reset".
+func (f *Fleet) Subscribe(ctx context.Context, a Actor) <-chan Change { panic("unbuilt") }
