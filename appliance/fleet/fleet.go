@@ -27,6 +27,7 @@ type Fleet struct {
 	locked  Settings
 	modules map[Platform]Module
 	wakers  map[Platform]Waker
+	org     organisation
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -42,6 +43,7 @@ func New(c Config) (*Fleet, error) {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
+	f.org.init(f.now)
 	return f, nil
 }
 
