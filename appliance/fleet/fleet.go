@@ -32,6 +32,7 @@ type Fleet struct {
 	gen  atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
 	conf atomic.Pointer[config] // profiles and assignments as last read, see wanted.go
 	fan  bell                   // rung when there is something to fan out
+	org     organisation
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -47,6 +48,7 @@ func New(c Config) (*Fleet, error) {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
+	f.org.init(f.now)
 	return f, nil
 }
 

@@ -39,12 +39,3 @@ func (f *Fleet) RunFanOut(ctx context.Context) error { panic("unbuilt") }
 
 // Sweep ends what has run out: enrolments never begun, expired actions, doors, sessions, tickets. Idempotent; a job calls it.
 func (f *Fleet) Sweep(ctx context.Context) error { panic("unbuilt") }
-
-// Change is published after a commit, for live pages.
-type Change struct {
-	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview"
-	ID   string
-}
-
-// Subscribe delivers changes within the actor's scope until ctx ends; a slow reader loses the oldest and is told by a Change of Kind "reset".
-func (f *Fleet) Subscribe(ctx context.Context, a Actor) <-chan Change { panic("unbuilt") }
