@@ -27,6 +27,7 @@ type Fleet struct {
 	locked  Settings
 	modules map[Platform]Module
 	wakers  map[Platform]Waker
+	planner planner
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
