@@ -100,11 +100,18 @@ func (f *Fleet) ProfileVersions(ctx context.Context, a Actor, id ProfileID) ([]*
 	panic("unbuilt")
 }
 
+// Whom an assignment names.
+const (
+	ToGroup      = "group"
+	ToAllPeople  = "all-people"
+	ToAllDevices = "all-devices"
+)
+
 // Assignment gives a profile to a group, all people or all devices, or keeps it from them.
 type Assignment struct {
 	ID      AssignmentID `json:"id"`
 	Profile ProfileID    `json:"profile"`
-	To      string       `json:"to"` // "group", "all-people", "all-devices"
+	To      string       `json:"to"` // ToGroup, ToAllPeople, ToAllDevices
 	Group   GroupID      `json:"group,omitempty"`
 	Exclude bool         `json:"exclude"`
 }
@@ -134,6 +141,7 @@ type Reach struct {
 type Unfit struct {
 	Device  *Device
 	Profile ProfileID
+	Status  ProfileStatusCode // not-applicable, conflict, or error
 	Reason  Reason
 }
 

@@ -36,12 +36,3 @@ type Waker interface {
 
 // RunFanOut turns change records into wakes and status rows in bounded batches until ctx ends; resumes after a crash.
 func (f *Fleet) RunFanOut(ctx context.Context) error { panic("unbuilt") }
-
-// Change is published after a commit, for live pages.
-type Change struct {
-	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview"
-	ID   string
-}
-
-// Subscribe delivers changes within the actor's scope until ctx ends; a slow reader loses the oldest and is told by a Change of Kind "reset".
-func (f *Fleet) Subscribe(ctx context.Context, a Actor) <-chan Change { panic("unbuilt") }
