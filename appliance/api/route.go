@@ -56,4 +56,3 @@ const created = http.StatusCreated
 
 // none is an answer without a body.
 func none(err error) (any, error) { return nil, err }
-
