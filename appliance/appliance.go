@@ -17,6 +17,7 @@ import (
 	"muster/pki"
 	"muster/store"
 	"muster/ui"
+	"muster/ui/words"
 )
 
 // PushService says where pushes go. The zero value is Apple's service; the demo and the tests put a stand-in here.
@@ -35,6 +36,7 @@ type Appliance struct {
 	apple       *apple.Apple
 	certificate certificate
 	doors       doors
+	words       *words.Catalogue
 	pages       *ui.UI
 	demoKeys    sync.Map // key of a demo link → session; always empty outside the demo
 
@@ -55,6 +57,9 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 			a.Close()
 		}
 	}()
+	if a.words, err = words.Load(a.log); err != nil {
+		return nil, err
+	}
 	if c.TLS == TLSFiles {
 		for _, f := range []string{c.TLSCert, c.TLSKey} {
 			if err := readable(f); err != nil {

@@ -51,7 +51,7 @@ var parts = []part{
 func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(d.Appliance.pki.Root())
-	keys := sim.NewKeys(2048)
+	keys := sim.NewKeys(2048, 3*count, 2)
 	enrolling, enrolCtx := errgroup.WithContext(ctx)
 	enrolling.SetLimit(2)
 	for i := range count {

@@ -115,7 +115,11 @@ func checkServer(ctx context.Context, s *LocalStatus, language string) []Finding
 	if left := time.Until(s.CertEnds); s.TLS == TLSFiles && left < 21*24*time.Hour {
 		out = append(out, Finding{"warn", fmt.Sprintf("the TLS certificate ends on %s", s.CertEnds.Format(time.DateOnly)), "replace the files; Muster reads them again within the hour"})
 	}
-	catalogue := words.Default()
+	catalogue, err := words.Load(nil)
+	if err != nil {
+		return append(out, Finding{"fail", err.Error(), ""})
+	}
+	lang, _ := words.ParseLang(language)
 	for _, n := range s.Needs {
 		level := "warn"
 		switch n.Severity {
@@ -124,7 +128,7 @@ func checkServer(ctx context.Context, s *LocalStatus, language string) []Finding
 		case "info":
 			level = "ok"
 		}
-		out = append(out, Finding{level, catalogue.Reason(language, n.Reason.Code, n.Reason.Args, n.Reason.DeviceWords), ""})
+		out = append(out, Finding{level, catalogue.Reason(lang, n.Reason.Code, wordsArgs(n.Reason.Args), n.Reason.DeviceWords), ""})
 	}
 	return out
 }

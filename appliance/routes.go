@@ -1,30 +1,33 @@
 package appliance
 
 import (
-	"context"
+	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"muster/appliance/api"
+	"muster/appliance/fleet"
 	"muster/ui"
+	"muster/ui/words"
 )
 
 // browserRoutes are for people and programs: UI, portal, enrolment pages, API, health.
 func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
-		Fleet: a.fleet, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, Version: Version,
-		EnrolmentProfile: a.enrolmentProfile,
+		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
-	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Logger: a.log, Version: Version, URL: a.config.URL}))
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
 	if a.config.demo {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
@@ -57,13 +60,31 @@ func (a *Appliance) byHost(browsers, devices http.Handler) http.Handler {
 	})
 }
 
-// enrolmentProfile is what the enrolment page hands to a person's device for a ticket.
-func (a *Appliance) enrolmentProfile(ctx context.Context, ticket string) (ui.Download, error) {
-	body, err := a.apple.EnrolmentProfile(ctx, ticket)
-	if err != nil {
-		return ui.Download{}, err
+// enrolmentProfile hands the enrolment profile to the device of whoever holds a ticket: accepting made it, and it ends by itself.
+func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	body, err := a.apple.EnrolmentProfile(r.Context(), r.PathValue("ticket"))
+	var refusal *fleet.Refusal
+	if errors.As(err, &refusal) {
+		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+		plain(w, http.StatusGone, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
+		return
 	}
-	return ui.Download{Name: "muster.mobileconfig", Type: "application/x-apple-aspen-config", Body: body}, nil
+	if err != nil {
+		a.log.Error("enrolment profile", "err", err)
+		plain(w, http.StatusInternalServerError, "Something went wrong on our side. Please try again in a minute.")
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-apple-aspen-config")
+	w.Header().Set("Content-Disposition", `attachment; filename="muster.mobileconfig"`)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body)
+}
+
+// profileAddress is where enrolmentProfile answers.
+func profileAddress(ticket string) string {
+	return "/enroll-profile/" + ticket + "/muster.mobileconfig"
 }
 
 // ready says whether the store answers.
@@ -81,4 +102,13 @@ func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write([]byte(text + "\n"))
+}
+
+// wordsArgs turns a reason's arguments into those of a text.
+func wordsArgs(args map[string]string) words.Args {
+	out := words.Args{}
+	for k, v := range args {
+		out[k] = v
+	}
+	return out
 }

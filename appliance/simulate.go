@@ -53,9 +53,6 @@ func Simulate(ctx context.Context, c SimulateConfig, out io.Writer, log *slog.Lo
 			return fmt.Errorf("%s holds no certificate", c.CA)
 		}
 	}
-	kind := sim.IPhone
-	if c.Platform == "macos" {
-		kind = sim.Mac
-	}
-	return sim.RunFleet(ctx, sim.FleetOptions{Link: c.URL, Kind: kind, Count: c.Count, Roots: roots, Out: out, Logger: log})
+	_, err = sim.RunFleet(ctx, sim.FleetOptions{Link: c.URL, Platform: c.Platform, Count: c.Count, Roots: roots, Stay: true, Out: out, Logger: log})
+	return err
 }
