@@ -1,0 +1,2 @@
+// Package ui is Muster's web interface.
+package ui

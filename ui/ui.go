@@ -1,0 +1,105 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"muster/appliance/fleet"
+	"muster/ui/words"
+)
+
+// Domain is what the pages ask of the domain, by role; *fleet.Fleet meets it.
+type Domain interface {
+	house
+	entry
+	enrolment
+}
+
+var _ Domain = (*fleet.Fleet)(nil)
+
+// house is what every page shows around its content.
+type house interface {
+	Settings(ctx context.Context) (*fleet.Settings, error)
+	Needs(ctx context.Context, a fleet.Actor) ([]fleet.Need, error)
+	Authenticate(ctx context.Context, secret, from string) (fleet.Actor, *fleet.Admin, error)
+	UpdateAdmin(ctx context.Context, a fleet.Actor, id fleet.AdminID, in fleet.AdminInput) (*fleet.Admin, error)
+	Subscribe(ctx context.Context, a fleet.Actor) <-chan fleet.Change
+}
+
+// Config holds what a UI needs. Fleet and Words are required.
+type Config struct {
+	Fleet  Domain
+	Words  *words.Catalogue
+	Logger *slog.Logger     // nil = discarded
+	Clock  func() time.Time // nil = time.Now
+	Demo   bool             // label every page
+
+	// EnrolProfile gives the address of the enrolment profile for a ticket. nil
+	// means "/mdm/apple/enroll/" + ticket.
+	EnrolProfile func(ticket string) string
+
+	// BehindTLS says that something in front of us speaks TLS: cookies are then
+	// Secure although the request itself came in plain.
+	BehindTLS bool
+}
+
+// UI serves the pages. It is safe for concurrent use.
+type UI struct {
+	fleet        Domain
+	render       *Renderer
+	log          *slog.Logger
+	now          func() time.Time
+	demo         bool
+	behindTLS    bool
+	enrolProfile func(ticket string) string
+	mux          *http.ServeMux
+	handler      http.Handler
+}
+
+// New parses the templates and registers the routes.
+func New(c Config) (*UI, error) {
+	if c.Fleet == nil || c.Words == nil {
+		return nil, errors.New("ui: fleet and words are required")
+	}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, mux: http.NewServeMux()}
+	if u.log == nil {
+		u.log = slog.New(slog.DiscardHandler)
+	}
+	if u.now == nil {
+		u.now = time.Now
+	}
+	if u.enrolProfile == nil {
+		u.enrolProfile = func(ticket string) string { return "/mdm/apple/enroll/" + ticket }
+	}
+	var err error
+	if u.render, err = NewRenderer(c.Words, u.now, nil); err != nil {
+		return nil, err
+	}
+	u.mux.Handle("GET /static/", u.render.assets)
+	u.routes()
+	u.open("/", func(q *Request) error { return errNoPage })
+
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(u.adapt(false, func(q *Request) error { return errOrigin }))
+	u.handler = Secure(limitBody(origin.Handler(u.mux)))
+	return u, nil
+}
+
+// routes registers every screen; each file of screens has one line here.
+func (u *UI) routes() {
+	u.houseRoutes()
+	u.entryRoutes()
+	u.enrolRoutes()
+}
+
+// ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.
+func (u *UI) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler.ServeHTTP(w, r) }
+
+// open registers a page that needs no sign-in.
+func (u *UI) open(pattern string, h handler) { u.mux.Handle(pattern, u.adapt(false, h)) }
+
+// admin registers a page for signed-in administrators.
+func (u *UI) admin(pattern string, h handler) { u.mux.Handle(pattern, u.adapt(true, h)) }
