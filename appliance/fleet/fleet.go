@@ -29,10 +29,11 @@ type Fleet struct {
 	modules map[Platform]Module
 	wakers  map[Platform]Waker
 
-	gen  atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
-	conf atomic.Pointer[config] // profiles and assignments as last read, see wanted.go
-	fan  bell                   // rung when there is something to fan out
+	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
+	conf    atomic.Pointer[config] // profiles and assignments as last read, see wanted.go
+	fan     bell                   // rung when there is something to fan out
 	org     organisation
+	planner planner
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
