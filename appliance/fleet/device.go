@@ -126,8 +126,3 @@ type Event struct {
 	Evidence Evidence  `json:"evidence"`
 	Actor    string    `json:"actor,omitempty"`
 }
-
-// Timeline, newest first.
-func (f *Fleet) Timeline(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Event], error) {
-	panic("unbuilt")
-}
