@@ -90,6 +90,9 @@ func (v Values) variables(t ProfileType) []string {
 		names, _ := templateVariables(v.String(fd.Key))
 		out = append(out, names...)
 	}
+	if from := v.String("user_name_from"); t == TypeEmail && from != "template" {
+		out = append(out, from)
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
