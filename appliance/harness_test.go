@@ -85,7 +85,7 @@ func (w *world) restart() {
 	w.start()
 }
 
-func testLog(t testing.TB) *slog.Logger {
+func testLog(testing.TB) *slog.Logger {
 	if os.Getenv("MUSTER_TEST_LOG") != "" {
 		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
