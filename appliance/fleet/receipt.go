@@ -203,6 +203,9 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 		case !end.None():
 			row.addEvidence(end)
 			row.Proved, row.Why = proved, Why("receipt.with-management")
+			if rc.Kind == string(ActWipe) {
+				row.Why = Why("receipt.with-wipe")
+			}
 		case refused.Code != "":
 			row.Proved, row.Why = notProved, Reason{Code: "receipt.refused", DeviceWords: refused.DeviceWords}
 		case len(row.Serials) > 0:
