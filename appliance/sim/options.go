@@ -36,7 +36,7 @@ type Options struct {
 	Supervised                                 bool  // an iPhone or iPad prepared by Apple Configurator; an enrolled Mac always counts as supervised
 
 	Roots     *x509.CertPool  // trusted for TLS and for signed profiles; nil: the system's
-	Transport *http.Transport // shared by devices that show no certificate in TLS; nil: each device has its own
+	Transport *http.Transport // shared by devices for pages, SCEP and, with IdentitySignature, management; it must trust the server; nil: each has its own
 	Identity  Identity        // how it shows who it is; blank: by TLS and by signature
 	Keys      *Keys           // where private keys come from; nil: each is generated when needed
 	KeyBits   int             // least size of RSA keys; 0: what the profile asks for
