@@ -1,4 +1,114 @@
-// Command muster is a self-hosted device-management appliance.
+// Command muster is a self-hosted device-management appliance: one binary that enrols, configures and retires the phones and
+// computers of a small organisation.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"muster/appliance"
+)
+
+const help = `Muster manages the phones and computers of a small organisation.
+
+  muster demo       try everything with simulated devices; touches nothing real
+  muster serve      run the appliance; the first time it prints a link to set it up
+  muster setup      set it up without a browser (password on standard input)
+  muster doctor     check names, ports, clock, certificates and store, and say what to do
+  muster simulate   enrol simulated devices against a server
+  muster version    say what this binary is
+
+muster COMMAND -h lists the flags of a command; each can be set as MUSTER_<FLAG> in the environment too.
+`
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		io.WriteString(out, help)
+		return exitDone
+	}
+	err := command(ctx, args[0], args[1:], in, out, errOut)
+	var usage appliance.UsageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, appliance.ErrHelp):
+		return exitDone
+	case errors.As(err, &usage):
+		fmt.Fprintf(errOut, "muster: %v\nTry: muster %s -h\n", err, args[0])
+		return exitUsage
+	}
+	fmt.Fprintf(errOut, "muster: %v\n", err)
+	return exitFailed
+}
+
+func command(ctx context.Context, name string, args []string, in io.Reader, out, errOut io.Writer) error {
+	switch name {
+	case "serve":
+		c, err := appliance.ParseServe(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Serve(ctx, c, out, isTerminal(out))
+	case "demo":
+		c, err := appliance.ParseDemo(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Demo(ctx, c, out)
+	case "setup":
+		c, err := appliance.ParseSetup(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Setup(ctx, c, in, out)
+	case "doctor":
+		c, err := appliance.ParseDoctor(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Doctor(ctx, c, out)
+	case "simulate":
+		c, err := appliance.ParseSimulate(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Simulate(ctx, c, out, slog.New(slog.NewTextHandler(errOut, nil)))
+	case "version":
+		fmt.Fprintln(out, appliance.Build())
+		return nil
+	case "help", "-h", "--help":
+		io.WriteString(out, help)
+		return nil
+	}
+	return appliance.UsageError{Hint: fmt.Sprintf("there is no command %q", name)}
+}
+
+// isTerminal says whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

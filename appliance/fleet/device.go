@@ -117,16 +117,6 @@ type DayCount struct {
 
 func (f *Fleet) Overview(ctx context.Context, a Actor) (*Counts, error) { panic("unbuilt") }
 
-// Need is a thing that needs a person, with what to do; shown on the overview, in doctor and /readyz.
-type Need struct {
-	Severity string // "error", "warning", "info"
-	Reason   Reason
-	Link     string // UI path of the place to mend it
-	Object   string
-}
-
-func (f *Fleet) Needs(ctx context.Context, a Actor) ([]Need, error) { panic("unbuilt") }
-
 // Event is one line of a device's timeline.
 type Event struct {
 	ID       string    `json:"id"`
@@ -135,9 +125,4 @@ type Event struct {
 	Reason   Reason    `json:"reason"` // code "event.…"
 	Evidence Evidence  `json:"evidence"`
 	Actor    string    `json:"actor,omitempty"`
-}
-
-// Timeline, newest first.
-func (f *Fleet) Timeline(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Event], error) {
-	panic("unbuilt")
 }

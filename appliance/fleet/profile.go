@@ -19,10 +19,11 @@ const (
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.
 type Field struct {
 	Key       string
-	Kind      string // text, host, mail, port, number, bool, choice, days, certificate, profile (reference to another profile)
+	Kind      string // KindText, ...
 	Default   any
 	Required  bool
-	Min, Max  int
+	Min, Max  int      // of numbers; of text: the fewest and most characters, Max 0 = 500
+	Bounds    []Bound  // narrower bounds of single platforms, checked when the profile goes there
 	Options   []string // for choice; word keys "field.<type>.<key>.<option>"
 	RefType   ProfileType
 	Template  bool       // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
@@ -30,6 +31,12 @@ type Field struct {
 	When      string     // "other-key=value": shown and checked only then
 	Group     string     // heading in the form
 	Advanced  bool
+}
+
+// Bound is what one platform takes of a number.
+type Bound struct {
+	Platform Platform
+	Min, Max int
 }
 
 // Declaration of a profile type.
@@ -100,11 +107,18 @@ func (f *Fleet) ProfileVersions(ctx context.Context, a Actor, id ProfileID) ([]*
 	panic("unbuilt")
 }
 
+// Whom an assignment names.
+const (
+	ToGroup      = "group"
+	ToAllPeople  = "all-people"
+	ToAllDevices = "all-devices"
+)
+
 // Assignment gives a profile to a group, all people or all devices, or keeps it from them.
 type Assignment struct {
 	ID      AssignmentID `json:"id"`
 	Profile ProfileID    `json:"profile"`
-	To      string       `json:"to"` // "group", "all-people", "all-devices"
+	To      string       `json:"to"` // ToGroup, ToAllPeople, ToAllDevices
 	Group   GroupID      `json:"group,omitempty"`
 	Exclude bool         `json:"exclude"`
 }
@@ -134,6 +148,7 @@ type Reach struct {
 type Unfit struct {
 	Device  *Device
 	Profile ProfileID
+	Status  ProfileStatusCode // not-applicable, conflict, or error
 	Reason  Reason
 }
 

@@ -1,0 +1,61 @@
+package apple
+
+import (
+	"errors"
+
+	"muster/appliance/fleet"
+)
+
+// scepPath is where the server answers SCEP.
+const scepPath = "/scep"
+
+// scepPayload asks the device to make a key and have a certificate issued for it (com.apple.security.scep). What the certificate
+// says is decided by the record behind the challenge, so the subject is only a label.
+type scepPayload struct {
+	header
+	PayloadContent scepContent
+}
+
+type scepContent struct {
+	URL              string
+	Name             string
+	Subject          [][][]string
+	Challenge        string
+	Keysize          int
+	KeyType          string `plist:"Key Type"`
+	KeyUsage         int    `plist:"Key Usage"`  // 1 signing, 4 encryption
+	KeyIsExtractable *bool  `plist:",omitempty"` // macOS 10.13.4
+	SubjectAltName   *names `plist:",omitempty"`
+}
+
+type names struct {
+	RFC822Name      string `plist:"rfc822Name,omitempty"`
+	NTPrincipalName string `plist:"ntPrincipalName,omitempty"`
+}
+
+// newSCEP fills in what all our identities have in common: RSA, because Apple's SCEP knows nothing else, with 2048 bits, because its
+// own default is 1024.
+func newSCEP(h header, url, label, challenge string, platform fleet.Platform) scepPayload {
+	c := scepContent{URL: url, Name: "muster", Subject: [][][]string{{{"CN", label}}}, Challenge: challenge,
+		Keysize: 2048, KeyType: "RSA", KeyUsage: 5}
+	if platform == fleet.MacOS {
+		no := false
+		c.KeyIsExtractable = &no
+	}
+	return scepPayload{h, c}
+}
+
+const roleIdentity = "identity"
+
+// identity renders an identity-certificate profile: SCEP at our own CA with a one-time challenge.
+func (r *rendering) identity(p *fleet.Profile) ([]any, error) {
+	challenge := r.order.Secrets[p.ID]
+	if challenge == "" {
+		return nil, errors.New("no challenge for the identity")
+	}
+	label := string(r.order.Device.ID)
+	if r.order.Person != nil && r.order.Person.Mail != "" {
+		label = r.order.Person.Mail
+	}
+	return []any{newSCEP(r.head("com.apple.security.scep", p, roleIdentity), r.scepURL, label, challenge, r.platform)}, nil
+}

@@ -1,0 +1,203 @@
+package appliance
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"muster/appliance/apple"
+	"muster/appliance/fleet"
+	"muster/pki"
+	"muster/store"
+	"muster/ui"
+	"muster/ui/words"
+)
+
+// PushService says where pushes go. The zero value is Apple's service; the demo and the tests put a stand-in here.
+type PushService struct {
+	URL   string         // base URL, default https://api.push.apple.com
+	Roots *x509.CertPool // nil = system roots
+}
+
+// Appliance is the running product. Open makes one, Run serves until its context ends, Close gives everything back.
+type Appliance struct {
+	config      Config
+	log         *slog.Logger
+	db          *store.DB
+	pki         *pki.Authority
+	fleet       *fleet.Fleet
+	apple       *apple.Apple
+	certificate certificate
+	doors       doors
+	words       *words.Catalogue
+	pages       *ui.UI
+	demoKeys    sync.Map // key of a demo link → session; always empty outside the demo
+
+	public, device, plain net.Listener
+
+	closing sync.Once
+}
+
+// Open opens the store, makes what is missing (CA, keys) and binds the listeners, so that Run cannot fail for a reason that
+// the person at the terminal should have seen at once.
+func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	a := &Appliance{config: c, log: c.Logger, doors: newDoors(c)}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.words, err = words.Load(a.log); err != nil {
+		return nil, err
+	}
+	if c.TLS == TLSFiles {
+		for _, f := range []string{c.TLSCert, c.TLSKey} {
+			if err := readable(f); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := prepareDataDir(c.Data, c.demo); err != nil {
+		return nil, err
+	}
+	keys, err := store.OpenKeys(c.Data, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("seal key: %w", err)
+	}
+	a.db, err = store.Open(storeDir(c.Data), store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
+	}
+	if a.pki, err = pki.Open(ctx, a.db, pki.Config{Organisation: "Muster", BaseURL: revocationBase(c), Clock: c.Clock, Logger: a.log}); err != nil {
+		return nil, fmt.Errorf("opening the certificate authority: %w", err)
+	}
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings()}); err != nil {
+		return nil, err
+	}
+	a.apple, err = apple.New(apple.Config{
+		Fleet: a.fleet, PKI: a.pki, Logger: a.log, Clock: c.Clock, IncludeRoot: c.TLS == TLSInternal,
+		PushURL: c.Push.URL, PushRoots: c.Push.Roots,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.fleet.Use(a.apple, a.apple)
+	a.certificate.load = a.certificateSource()
+	if err := a.certificate.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.bind()
+}
+
+// bind takes the ports.
+func (a *Appliance) bind() (err error) {
+	if a.public, err = net.Listen("tcp", a.config.Listen); err != nil {
+		return portError(a.config.Listen, err)
+	}
+	if a.doors.device.port != a.doors.public.port {
+		host, _, _ := net.SplitHostPort(a.config.Listen)
+		addr := net.JoinHostPort(host, a.doors.device.port)
+		if a.device, err = net.Listen("tcp", addr); err != nil {
+			return portError(addr, err)
+		}
+	}
+	if a.config.HTTP != "" {
+		if a.plain, err = net.Listen("tcp", a.config.HTTP); err != nil {
+			return portError(a.config.HTTP, err)
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends or a part fails.
+func (a *Appliance) Run(ctx context.Context) error {
+	browsers, err := a.browserRoutes()
+	if err != nil {
+		return err
+	}
+	devices := a.deviceRoutes()
+	g, ctx := errgroup.WithContext(ctx)
+	shared := browsers
+	if a.device == nil {
+		shared = a.byHost(browsers, devices)
+	}
+	g.Go(func() error { return a.serve(ctx, "public", a.public, a.tlsConfig(false), shared) })
+	if a.device != nil {
+		g.Go(func() error { return a.serve(ctx, "device", a.device, a.tlsConfig(true), devices) })
+	}
+	if a.plain != nil {
+		g.Go(func() error { return a.serve(ctx, "plain", a.plain, nil, a.plainRoutes()) })
+	}
+	g.Go(func() error {
+		return a.certificate.watch(ctx, func(err error) { a.log.Error("certificate not refreshed", "err", err) })
+	})
+	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
+	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
+	g.Go(func() error { return a.sweep(ctx) })
+	return g.Wait()
+}
+
+// sweep lets the domain end what has run out, every minute.
+func (a *Appliance) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if err := a.fleet.Sweep(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("sweep", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Close gives back listeners and store. It may be called twice.
+func (a *Appliance) Close() error {
+	var err error
+	a.closing.Do(func() {
+		for _, ln := range []net.Listener{a.public, a.device, a.plain} {
+			if ln != nil {
+				ln.Close()
+			}
+		}
+		if a.db != nil {
+			err = a.db.Close()
+		}
+	})
+	return err
+}
+
+// Fleet is the domain, for the command line and tests.
+func (a *Appliance) Fleet() *fleet.Fleet { return a.fleet }
+
+// Authority is the internal CA, for the command line and tests.
+func (a *Appliance) Authority() *pki.Authority { return a.pki }
+
+// Addrs returns where the listeners really listen: public and device (the same without a second port).
+func (a *Appliance) Addrs() (public, device string) {
+	public = a.public.Addr().String()
+	if a.device == nil {
+		return public, public
+	}
+	return public, a.device.Addr().String()
+}
+
+// ended turns the error that a loop returns when its context ends into nil.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+		return nil
+	}
+	return err
+}

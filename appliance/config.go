@@ -1,0 +1,199 @@
+package appliance
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// TLSMode says where the listener's certificate comes from.
+type TLSMode string
+
+const (
+	TLSInternal TLSMode = "internal" // issued by our own CA
+	TLSFiles    TLSMode = "files"    // --tls-cert and --tls-key, read again when they change
+)
+
+// Config is what `muster serve` takes. Every field is a flag, and MUSTER_<FLAG> in the environment.
+type Config struct {
+	Data      string  // data directory
+	Key       string  // seal key file, outside Data
+	Listen    string  // address of the browsers' TLS listener
+	URL       string  // public address
+	DeviceURL string  // address that devices call; another port than URL's makes a second listener
+	TLS       TLSMode // where the certificate comes from
+	TLSCert   string
+	TLSKey    string
+	HTTP      string // plain-HTTP listener for CRL, OCSP and redirects; empty = none
+	SetupFile string // where the one-time set-up link is written when there is no terminal
+
+	Logger *slog.Logger     // nil = text on standard error
+	Clock  func() time.Time // nil = time.Now
+	Push   PushService      // zero = Apple's
+
+	demo      bool
+	announced map[string]bool // flags given: shown locked in the UI
+}
+
+// flags declares every flag of serve on fs.
+func (c *Config) flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.Data, "data", defaultDataDir(), "data `directory`")
+	fs.StringVar(&c.Key, "key", "", "seal key `file`, outside the data directory (default: the systemd credential, else <config dir>/muster/seal.key)")
+	fs.StringVar(&c.Listen, "listen", ":8443", "`address` to listen on")
+	fs.StringVar(&c.URL, "url", "", "public `URL`, as people type it (default: https://<host name>:<port>)")
+	fs.StringVar(&c.DeviceURL, "device-url", "", "`URL` that devices call; another host name or port than --url keeps certificate questions away from browsers")
+	fs.StringVar((*string)(&c.TLS), "tls", string(TLSInternal), "where the certificate comes from: `internal` or files")
+	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain `file` (PEM), with --tls files")
+	fs.StringVar(&c.TLSKey, "tls-key", "", "private key `file` (PEM), with --tls files")
+	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP and redirects only (usually :80)")
+	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
+}
+
+// ParseServe reads the flags of `muster serve` and the environment.
+func ParseServe(args []string, out io.Writer) (Config, error) {
+	var c Config
+	fs := newFlagSet("serve")
+	c.flags(fs)
+	if err := parse(fs, args, &c, out); err != nil {
+		return Config{}, err
+	}
+	return c, c.complete()
+}
+
+// parse reads args and then, for every flag not given, MUSTER_<FLAG>.
+func parse(fs *flag.FlagSet, args []string, c *Config, out io.Writer) error {
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(out, "Flags of %s:\n", fs.Name())
+			fs.SetOutput(out)
+			fs.PrintDefaults()
+			return ErrHelp
+		}
+		return UsageError{err.Error()}
+	}
+	if fs.NArg() > 0 {
+		return UsageError{fmt.Sprintf("unexpected argument %q", fs.Arg(0))}
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var bad error
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "MUSTER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v, ok := os.LookupEnv(name); ok && !given[f.Name] && bad == nil {
+			if err := fs.Set(f.Name, v); err != nil {
+				bad = UsageError{fmt.Sprintf("%s: %v", name, err)}
+			}
+			given[f.Name] = true
+		}
+	})
+	if c != nil {
+		c.announced = given
+	}
+	return bad
+}
+
+// ErrHelp says that a command only listed its flags.
+var ErrHelp = flag.ErrHelp
+
+// UsageError is a mistake in how a command was called. Exit code 2.
+type UsageError struct{ Hint string }
+
+func (e UsageError) Error() string { return e.Hint }
+
+// complete fills defaults and checks what can be checked without opening anything.
+func (c *Config) complete() error {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return UsageError{fmt.Sprintf("--listen %q: want host:port, for example :8443", c.Listen)}
+	}
+	if c.URL == "" {
+		if host == "" || host == "0.0.0.0" || host == "::" {
+			host = hostName()
+		}
+		c.URL = "https://" + net.JoinHostPort(host, port)
+		if port == "443" {
+			c.URL = "https://" + host
+		}
+	}
+	if c.DeviceURL == "" {
+		c.DeviceURL = c.URL
+	}
+	for flagName, u := range map[string]*string{"--url": &c.URL, "--device-url": &c.DeviceURL} {
+		p, err := url.Parse(*u)
+		if err != nil || p.Scheme != "https" || p.Host == "" || (p.Path != "" && p.Path != "/") || p.RawQuery != "" {
+			return UsageError{fmt.Sprintf("%s %q: want an address like https://muster.example.org", flagName, *u)}
+		}
+		*u = strings.TrimSuffix(*u, "/")
+	}
+	switch c.TLS {
+	case TLSInternal:
+	case TLSFiles:
+		if c.TLSCert == "" || c.TLSKey == "" {
+			return UsageError{"--tls files needs --tls-cert and --tls-key"}
+		}
+	default:
+		return UsageError{fmt.Sprintf("--tls %q: want internal or files", c.TLS)}
+	}
+	if c.Data == "" {
+		return UsageError{"--data: which directory?"}
+	}
+	if c.Key == "" {
+		if c.Key, err = defaultKeyPath(); err != nil {
+			return err
+		}
+	}
+	if c.SetupFile == "" {
+		c.SetupFile = filepath.Join(c.Data, "setup-link")
+	}
+	return nil
+}
+
+// defaultKeyPath is the systemd credential where there is one, else a file in the configuration directory.
+func defaultKeyPath() (string, error) {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, "seal.key"), nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", errors.New("no configuration directory for the seal key: name one with --key FILE")
+	}
+	return filepath.Join(dir, "muster", "seal.key"), nil
+}
+
+func defaultDataDir() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "muster-data"
+	}
+	return filepath.Join(dir, "muster", "data")
+}
+
+func hostName() string {
+	if h, err := os.Hostname(); err == nil && h != "" {
+		return h
+	}
+	return "localhost"
+}
+
+func newFlagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet("muster "+name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}

@@ -1,0 +1,197 @@
+package appliance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"muster/appliance/fleet"
+	"muster/appliance/sim"
+)
+
+// crashChild names the environment variable that turns this test binary into an appliance that waits to be killed.
+const crashChild = "MUSTER_TEST_CRASH_CHILD"
+
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(crashChild); raw != "" {
+		runCrashChild(raw)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type childConfig struct{ Data, Key, Listen, URL, DeviceURL string }
+
+func runCrashChild(raw string) {
+	var c childConfig
+	if err := json.Unmarshal([]byte(raw), &c); err != nil {
+		panic(err)
+	}
+	a, err := Open(context.Background(), Config{
+		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal,
+		Logger: testLog(nil), Push: PushService{URL: "https://127.0.0.1:1"}, // nobody there: the devices poll
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	fmt.Fprintln(os.Stderr, a.Run(context.Background()))
+	os.Exit(1)
+}
+
+// kill -9 at any moment, under load: nothing that was acknowledged is lost, and every device converges.
+func TestKillNine(t *testing.T) {
+	rounds := 50
+	if testing.Short() {
+		rounds = 6
+	}
+	w := newWorld(t)
+	var devices []*sim.Apple
+	for i, person := range []string{"Anna", "Bram", "Carla", "Eva"} {
+		kind := sim.IPhone
+		if person == "Eva" {
+			kind = sim.Mac
+		}
+		o := sim.Options{Kind: kind, Name: person, Seed: int64(100 + i), Roots: w.roots, Poll: 50 * time.Millisecond, Mood: sim.Mood{UserLogsInAfter: time.Millisecond}}
+		d := sim.NewApple(o)
+		platform := fleet.IOS
+		if kind == sim.Mac {
+			platform = fleet.MacOS
+		}
+		if err := d.Enrol(t.Context(), w.invitation(person, platform, fleet.Corporate, 1)); err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, d)
+	}
+	_, token, err := w.Appliance.fleet.CreateToken(t.Context(), w.Actor, "load", fleet.AllPermissions, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+
+	config, _ := json.Marshal(childConfig{w.config.Data, w.config.Key, w.config.Listen, w.config.URL, w.config.DeviceURL})
+	ctx, cancel := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for _, d := range devices {
+		load.Go(func() { d.Run(ctx) })
+	}
+	acknowledged := &ledger{}
+	for i := range 3 {
+		load.Go(func() { acknowledged.write(ctx, w, token, i) })
+	}
+
+	for round := range rounds {
+		child := exec.Command(os.Args[0], "-test.run=^$")
+		child.Env = append(os.Environ(), crashChild+"="+string(config))
+		var trouble bytes.Buffer
+		child.Stderr = &trouble
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+			child.Process.Kill()
+			child.Wait()
+			t.Fatalf("round %d: the appliance did not come up again: %s", round, trouble.String())
+		}
+		time.Sleep(time.Duration(30+rand.IntN(270)) * time.Millisecond)
+		child.Process.Kill()
+		child.Wait()
+	}
+	cancel()
+	load.Wait()
+	t.Logf("%d rounds, %d acknowledged changes", rounds, len(acknowledged.ids))
+	if len(acknowledged.ids) < rounds {
+		t.Errorf("only %d changes were acknowledged: too little load to mean anything", len(acknowledged.ids))
+	}
+
+	w.start()
+	for id, name := range acknowledged.ids {
+		p, err := w.Appliance.fleet.Person(t.Context(), w.Actor, fleet.PersonID(id))
+		if err != nil || p.Name != name {
+			t.Errorf("acknowledged person %s (%s) is lost: %v", id, name, err)
+		}
+	}
+	if broken, n, err := w.Appliance.fleet.VerifyAudit(t.Context(), fleet.Job("test")); err != nil || broken != 0 {
+		t.Errorf("audit chain of %d records broken at %d: %v", n, broken, err)
+	}
+	calm, stop := context.WithCancel(t.Context())
+	defer load.Wait()
+	defer stop()
+	for _, d := range devices {
+		load.Go(func() { d.Run(calm) })
+	}
+	for _, d := range devices {
+		w.settle(w.find(d), fleet.StatusSucceeded)
+		for _, complaint := range d.State().Complaints {
+			t.Errorf("%s complains: %s", d.State().Name, complaint)
+		}
+	}
+}
+
+// ledger remembers what the server acknowledged.
+type ledger struct {
+	mu  sync.Mutex
+	ids map[string]string
+}
+
+// write adds people through the API until ctx ends, and notes each that was acknowledged.
+func (l *ledger) write(ctx context.Context, w *world, token string, worker int) {
+	browser := w.browser()
+	browser.Timeout = 2 * time.Second
+	for n := 0; ctx.Err() == nil; n++ {
+		name := fmt.Sprintf("Person %d of %d", n, worker)
+		body := fmt.Sprintf(`{"name":%q,"mail":"p%d-%d@load.example"}`, name, worker, n)
+		req, err := http.NewRequestWithContext(ctx, "POST", w.config.URL+"/api/v1/people", strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := browser.Do(req)
+		if err != nil {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		var p struct{ ID string }
+		if resp.StatusCode == http.StatusCreated && json.NewDecoder(resp.Body).Decode(&p) == nil {
+			l.mu.Lock()
+			if l.ids == nil {
+				l.ids = map[string]string{}
+			}
+			l.ids[p.ID] = name
+			l.mu.Unlock()
+		}
+		resp.Body.Close()
+	}
+}
+
+// A second process on the same directory is refused in plain words, and the first loses nothing.
+func TestTwoProcessesOneDirectory(t *testing.T) {
+	w := newWorld(t)
+	c := w.config
+	c.Listen = "127.0.0.1:0"
+	if a, err := Open(t.Context(), c); err == nil {
+		a.Close()
+		t.Fatal("a second process opened the directory")
+	} else if !strings.Contains(err.Error(), filepath.Base(c.Data)) {
+		t.Errorf("the refusal names no directory: %v", err)
+	}
+	if _, err := w.Appliance.fleet.People(t.Context(), w.Actor, fleet.ListQuery{}); err != nil {
+		t.Errorf("the first process suffers: %v", err)
+	}
+}

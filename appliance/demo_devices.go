@@ -1,0 +1,173 @@
+package appliance
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"muster/appliance/fleet"
+	"muster/appliance/sim"
+)
+
+// DemoDevice is one simulated device and the part it plays.
+type DemoDevice struct {
+	part part
+	Sim  *sim.Apple
+	ID   fleet.DeviceID
+}
+
+// part is one role in the demo's play.
+type part struct {
+	person    string // first name; empty = a device with no person
+	name      string
+	kind      sim.Kind
+	ownership fleet.Ownership
+	mood      sim.Mood
+	manual    string // an Exchange account set up by hand
+	passcode  string
+	order     fleet.ActionType // what the administrator orders once it is enrolled
+	stolen    bool
+}
+
+// parts is the cast: between them they show every state that a device can be in.
+var parts = []part{
+	{person: "Anna", name: "Anna's iPhone", kind: sim.IPhone, ownership: fleet.Corporate, passcode: "482913"},
+	{person: "Bram", name: "Bram's iPhone", kind: sim.IPhone, ownership: fleet.Personal, passcode: "771204", mood: sim.Mood{LosesAnswers: 1}},
+	{person: "Carla", name: "Carla's iPad", kind: sim.IPad, ownership: fleet.Corporate, order: fleet.ActLock, passcode: "1905", mood: sim.Mood{NotNow: 2, NotNowFor: 3 * time.Second}},
+	{person: "Daan", name: "Daan's iPhone", kind: sim.IPhone, ownership: fleet.Personal, manual: "daan@noordhaven.example", passcode: "550612"},
+	{person: "Eva", name: "Eva's MacBook", kind: sim.Mac, ownership: fleet.Corporate, mood: sim.Mood{UserLogsInAfter: time.Second}},
+	{person: "Farid", name: "Farid's Mac mini", kind: sim.Mac, ownership: fleet.Corporate},
+	{person: "Greet", name: "Greet's iPhone", kind: sim.IPhone, ownership: fleet.Corporate, mood: sim.Mood{OfflineAfterEnrol: time.Millisecond, OfflineFor: 12 * time.Hour}},
+	{person: "Hugo", name: "Hugo's iPhone", kind: sim.IPhone, ownership: fleet.Personal, order: fleet.ActRetire, passcode: "090807"},
+	{name: "Counter iPad", kind: sim.IPad, ownership: fleet.Corporate, order: fleet.ActWipe},
+	{person: "Anna", name: "Anna's old iPhone", kind: sim.IPhone, ownership: fleet.Personal, mood: sim.Mood{RemovesItselfAfter: 8 * time.Second}},
+}
+
+// enrol invites a person for each device and lets the device go through the enrolment page. Devices then live in g.
+func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error {
+	roots := x509.NewCertPool()
+	roots.AddCert(d.Appliance.pki.Root())
+	keys := sim.NewKeys(2048, 3*count, 2)
+	enrolling, enrolCtx := errgroup.WithContext(ctx)
+	enrolling.SetLimit(2)
+	for i := range count {
+		p := parts[i%len(parts)]
+		if i >= len(parts) { // more of the same, obedient
+			p = part{person: parts[i%8].person, name: fmt.Sprintf("%s %d", parts[i%8].kind, i+1), kind: parts[i%8].kind, ownership: fleet.Corporate}
+		}
+		dev := &DemoDevice{part: p, Sim: sim.NewApple(sim.Options{
+			Kind: p.kind, Name: p.name, Seed: int64(i + 1), Roots: roots, Push: d.APNs, Poll: 2 * time.Second, Keys: keys,
+			Mood: p.mood, ManualAccount: p.manual, Passcode: p.passcode, Logger: d.log,
+		})}
+		d.Devices = append(d.Devices, dev)
+		enrolling.Go(func() error {
+			link, err := d.invite(enrolCtx, p)
+			if err != nil {
+				return err
+			}
+			if err := dev.Sim.Enrol(enrolCtx, link); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			g.Go(func() error {
+				if err := dev.Sim.Run(ctx); err != nil && ctx.Err() == nil {
+					d.log.Warn("simulated device stopped", "device", p.name, "err", err)
+				}
+				return nil
+			})
+			return nil
+		})
+	}
+	return enrolling.Wait()
+}
+
+func (d *DemoRun) invite(ctx context.Context, p part) (string, error) {
+	platform := fleet.IOS
+	if p.kind == sim.Mac {
+		platform = fleet.MacOS
+	}
+	_, code, err := d.Appliance.fleet.Invite(ctx, d.Actor, fleet.InvitationInput{
+		Person: d.people[p.person], Platform: platform, Mode: fleet.ModeDevice, Ownership: p.ownership,
+	})
+	if err != nil {
+		return "", err
+	}
+	return d.Appliance.config.URL + "/enroll/" + code, nil
+}
+
+// histories plays the administrator's part: orders what the cast calls for, and waits until each has had its effect.
+func (d *DemoRun) histories(ctx context.Context) error {
+	if err := d.find(ctx); err != nil {
+		return err
+	}
+	f := d.Appliance.fleet
+	for _, dev := range d.Devices {
+		if dev.part.order == "" {
+			continue
+		}
+		if err := d.settled(ctx, dev); err != nil {
+			return err
+		}
+		device, err := f.Device(ctx, d.Actor, dev.ID)
+		if err != nil {
+			return err
+		}
+		options := fleet.ActionOptions{Stolen: dev.part.stolen}
+		if dev.part.order == fleet.ActLock {
+			options.Message = "Please bring this iPad to the front desk."
+		}
+		if _, err := f.Act(ctx, d.Actor, dev.ID, dev.part.order, options, device.Name); err != nil {
+			return fmt.Errorf("%s %s: %w", dev.part.order, dev.part.name, err)
+		}
+	}
+	return nil
+}
+
+// find learns the ids of the enrolled devices by their serial numbers.
+func (d *DemoRun) find(ctx context.Context) error {
+	bySerial := map[string]*DemoDevice{}
+	for _, dev := range d.Devices {
+		bySerial[dev.Sim.State().Serial] = dev
+	}
+	q := fleet.ListQuery{Limit: 500}
+	for {
+		page, err := d.Appliance.fleet.Devices(ctx, d.Actor, fleet.DeviceFilter{}, q)
+		if err != nil {
+			return err
+		}
+		for _, device := range page.Items {
+			if dev := bySerial[device.Serial]; dev != nil {
+				dev.ID = device.ID
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// settled waits until nothing is pending on a device, for at most 30 seconds: a history is better cut short than waited for.
+func (d *DemoRun) settled(ctx context.Context, dev *DemoDevice) error {
+	if dev.ID == "" {
+		return errors.New(dev.part.name + " is not in the list")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		s, err := d.Appliance.fleet.Standing(ctx, d.Actor, dev.ID)
+		if err == nil && s.Well {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil
+			}
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

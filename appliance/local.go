@@ -1,0 +1,104 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"muster/appliance/fleet"
+)
+
+// The local socket lets doctor talk to a running server: Badger lets one process at a time into the directory.
+
+// LocalStatus is what a running server says of itself over the local socket.
+type LocalStatus struct {
+	Version   string       `json:"version"`
+	URL       string       `json:"url"`
+	DeviceURL string       `json:"device_url"`
+	SetUp     bool         `json:"set_up"`
+	Listening string       `json:"listening"`
+	OneName   bool         `json:"one_name"`
+	TLS       TLSMode      `json:"tls"`
+	CertEnds  time.Time    `json:"cert_ends"`
+	Root      []byte       `json:"root"`
+	Needs     []fleet.Need `json:"needs"`
+}
+
+func socketPath(data string) string { return filepath.Join(data, "muster.sock") }
+
+// serveLocal listens on the socket until the returned function is called.
+func (a *Appliance) serveLocal(ctx context.Context) (stop func(), err error) {
+	path := socketPath(a.config.Data)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("old local socket: %w", err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("local socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		s, err := a.status(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		json.NewEncoder(w).Encode(s)
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
+	done := make(chan struct{})
+	go func() { defer close(done); srv.Serve(ln) }()
+	return func() { srv.Close(); <-done }, nil
+}
+
+func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
+	setup, err := a.fleet.SetupState(ctx)
+	if err != nil {
+		return LocalStatus{}, err
+	}
+	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, TLS: a.config.TLS, Root: a.pki.Root().Raw}
+	s.Listening, _ = a.Addrs()
+	if c := a.certificate.now.Load(); c != nil && c.Leaf != nil {
+		s.CertEnds = c.Leaf.NotAfter
+	}
+	if setup.Done {
+		if s.Needs, err = a.fleet.Needs(ctx, fleet.Job("doctor")); err != nil {
+			return LocalStatus{}, err
+		}
+	}
+	return s, nil
+}
+
+// askLocal asks a running server for its status. fs.ErrNotExist or a refused connection means that none runs.
+func askLocal(ctx context.Context, data string) (*LocalStatus, error) {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(data))
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://local/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %s", resp.Status)
+	}
+	var s LocalStatus
+	return &s, json.NewDecoder(resp.Body).Decode(&s)
+}

@@ -1,0 +1,114 @@
+package appliance
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"muster/appliance/api"
+	"muster/appliance/fleet"
+	"muster/ui"
+	"muster/ui/words"
+)
+
+// browserRoutes are for people and programs: UI, portal, enrolment pages, API, health.
+func (a *Appliance) browserRoutes() (http.Handler, error) {
+	var err error
+	a.pages, err = ui.New(ui.Config{
+		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	a.caRoutes(mux)
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", a.ready)
+	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
+	if a.config.demo {
+		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
+	}
+	mux.Handle("/", a.pages)
+	return mux, nil
+}
+
+// deviceRoutes are for devices only: no cookies, no pages, no redirects.
+func (a *Appliance) deviceRoutes() http.Handler {
+	mux := http.NewServeMux()
+	a.caRoutes(mux)
+	mux.Handle("/mdm/apple/", a.apple.Handler())
+	return mux
+}
+
+// byHost shares one listener: device paths go to the device routes under either name, everything else to the browser routes.
+// The device host name serves nothing but device paths.
+func (a *Appliance) byHost(browsers, devices http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		onDeviceName := !a.doors.oneName && strings.EqualFold(host, a.doors.device.host) && a.doors.device.host != a.doors.public.host
+		if onDeviceName || strings.HasPrefix(r.URL.Path, "/mdm/") {
+			devices.ServeHTTP(w, r)
+			return
+		}
+		browsers.ServeHTTP(w, r)
+	})
+}
+
+// enrolmentProfile hands the enrolment profile to the device of whoever holds a ticket: accepting made it, and it ends by itself.
+func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	body, err := a.apple.EnrolmentProfile(r.Context(), r.PathValue("ticket"))
+	var refusal *fleet.Refusal
+	if errors.As(err, &refusal) {
+		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+		plain(w, http.StatusGone, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
+		return
+	}
+	if err != nil {
+		a.log.Error("enrolment profile", "err", err)
+		plain(w, http.StatusInternalServerError, "Something went wrong on our side. Please try again in a minute.")
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-apple-aspen-config")
+	w.Header().Set("Content-Disposition", `attachment; filename="muster.mobileconfig"`)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body)
+}
+
+// profileAddress is where enrolmentProfile answers.
+func profileAddress(ticket string) string {
+	return "/enroll-profile/" + ticket + "/muster.mobileconfig"
+}
+
+// ready says whether the store answers.
+func (a *Appliance) ready(w http.ResponseWriter, r *http.Request) {
+	if _, err := a.fleet.SetupState(r.Context()); err != nil {
+		a.log.Error("not ready", "err", err)
+		plain(w, http.StatusServiceUnavailable, "not ready")
+		return
+	}
+	plain(w, http.StatusOK, "ready")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write([]byte(text + "\n"))
+}
+
+// wordsArgs turns a reason's arguments into those of a text.
+func wordsArgs(args map[string]string) words.Args {
+	out := words.Args{}
+	for k, v := range args {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,58 @@
+package appliance
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"muster/appliance/sim"
+)
+
+// SimulateConfig is what `muster simulate` takes.
+type SimulateConfig struct {
+	URL      string // invitation link
+	Platform string // ios or macos
+	Count    int
+	CA       string
+}
+
+// ParseSimulate reads the flags of `muster simulate`.
+func ParseSimulate(args []string, out io.Writer) (SimulateConfig, error) {
+	var c SimulateConfig
+	fs := newFlagSet("simulate")
+	fs.StringVar(&c.URL, "url", "", "invitation `link` with enough uses left")
+	fs.StringVar(&c.Platform, "platform", "ios", "`ios` or macos")
+	fs.IntVar(&c.Count, "count", 1, "how many devices")
+	fs.StringVar(&c.CA, "ca", "", "root certificate `file` (PEM or DER) that the devices trust besides the system's")
+	if err := parse(fs, args, nil, out); err != nil {
+		return SimulateConfig{}, err
+	}
+	if c.URL == "" || c.Count < 1 || (c.Platform != "ios" && c.Platform != "macos") {
+		return SimulateConfig{}, UsageError{"simulate needs --url LINK, --platform ios or macos, and --count of at least 1"}
+	}
+	return c, nil
+}
+
+// Simulate enrols simulated devices against any server and lets them live until ctx ends.
+func Simulate(ctx context.Context, c SimulateConfig, out io.Writer, log *slog.Logger) error {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if c.CA != "" {
+		raw, err := os.ReadFile(c.CA)
+		if err != nil {
+			return err
+		}
+		if cert, err := x509.ParseCertificate(raw); err == nil {
+			roots.AddCert(cert)
+		} else if !roots.AppendCertsFromPEM(raw) {
+			return fmt.Errorf("%s holds no certificate", c.CA)
+		}
+	}
+	_, err = sim.RunFleet(ctx, sim.FleetOptions{Link: c.URL, Platform: c.Platform, Count: c.Count, Roots: roots, Stay: true, Out: out, Logger: log})
+	return err
+}
