@@ -1,0 +1,241 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"muster/appliance/fleet"
+	"muster/ui/words"
+)
+
+// enrolment is what the pages behind an invitation ask of the domain.
+type enrolment interface {
+	OpenInvitation(ctx context.Context, code, from string) (*fleet.Opened, error)
+	Accept(ctx context.Context, code string, terms fleet.TermsID, language, from, userAgent string) (*fleet.Ticket, error)
+	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
+	TicketProgress(ctx context.Context, ticket string) ([]fleet.Event, *fleet.Device, error)
+}
+
+func (u *UI) enrolRoutes() {
+	u.open("GET /enroll/{code}", u.invitation)
+	u.open("POST /enroll/{code}", u.accept)
+	u.open("GET /enroll/t/{ticket}", u.install)
+}
+
+// enrolPage is the page behind an invitation, for someone who has never heard of
+// device management: who asks, what will happen, what is collected and what
+// never is, what the organisation can do, the terms.
+type enrolPage struct {
+	Opened    *fleet.Opened
+	Device    string // "iphone", "mac": which words and pictures
+	Personal  bool
+	First     string // the person's first name; "" without a person
+	Terms     string // in the page's language where there is one
+	Collected []collected
+	Never     []string
+	Powers    []string
+	Form      Form
+	Elsewhere bool // opened on another kind of device than the invited one
+	NotSafari bool
+	QR        template.HTML
+	Address   string
+}
+
+// collected is one line of the list of what is collected.
+type collected struct{ What, Why string }
+
+func deviceWord(p fleet.Platform) string {
+	switch p {
+	case fleet.IOS:
+		return "iphone"
+	case fleet.IPadOS:
+		return "ipad"
+	case fleet.MacOS:
+		return "mac"
+	}
+	return "device"
+}
+
+func (u *UI) invitation(q *Request) error {
+	opened, err := u.fleet.OpenInvitation(q.Context(), q.PathValue("code"), q.From())
+	if err != nil {
+		return q.enrolRefused(err)
+	}
+	return q.showInvitation(http.StatusOK, opened, Form{})
+}
+
+func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) error {
+	h := inHand(q.Request)
+	page := enrolPage{
+		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal,
+		Terms: q.termsText(opened.Terms), Form: form, Elsewhere: !h.fits(opened.Target.Platform),
+		NotSafari: (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari,
+	}
+	if opened.Person != nil {
+		page.First, _, _ = strings.Cut(strings.TrimSpace(opened.Person.Name), " ")
+	}
+	for _, d := range opened.Collected {
+		page.Collected = append(page.Collected, collected{What: q.T("fact." + string(d.Key)), Why: q.T(d.Why)})
+	}
+	for _, key := range opened.Never {
+		page.Never = append(page.Never, q.T(key))
+	}
+	for _, r := range opened.Powers {
+		page.Powers = append(page.Powers, q.Say(r))
+	}
+	if page.Elsewhere {
+		var err error
+		if page.Address, page.QR, err = q.selfQR(); err != nil {
+			return err
+		}
+	}
+	return q.PageStatus(status, "people/enrol", Page{Title: q.T("enrol.title."+page.Device, "org", opened.Organisation), Org: opened.Organisation, Data: page})
+}
+
+// termsText chooses the terms in the page's language, else any that there are.
+func (q *Request) termsText(t *fleet.Terms) string {
+	if t == nil {
+		return ""
+	}
+	if s := t.Text[string(q.Words.Lang())]; s != "" {
+		return s
+	}
+	for _, l := range words.Langs() {
+		if s := t.Text[string(l)]; s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// selfQR draws this page's own public address, for opening it on another device.
+func (q *Request) selfQR() (address string, qr template.HTML, err error) {
+	settings, err := q.ui.fleet.Settings(q.Context())
+	if err != nil {
+		return "", "", err
+	}
+	address = strings.TrimRight(settings.URL, "/") + q.URL.Path
+	qr, err = QR(address, q.T("enrol.qr"))
+	return address, qr, err
+}
+
+func (u *UI) accept(q *Request) error {
+	code := q.PathValue("code")
+	form, err := q.ReadForm()
+	if err != nil {
+		return err
+	}
+	if form.Value("accept") == "" {
+		opened, err := u.fleet.OpenInvitation(q.Context(), code, q.From())
+		if err != nil {
+			return q.enrolRefused(err)
+		}
+		form.Errors["accept"] = q.T("enrol.accept.missing")
+		return q.showInvitation(http.StatusUnprocessableEntity, opened, form)
+	}
+	ticket, err := u.fleet.Accept(q.Context(), code, fleet.TermsID(form.Value("terms")), string(q.Words.Lang()), q.From(), q.UserAgent())
+	if err != nil {
+		if errors.Is(err, fleet.ErrConflict) && q.Refused(&form, err) { // the terms changed while they were read
+			opened, err := u.fleet.OpenInvitation(q.Context(), code, q.From())
+			if err != nil {
+				return q.enrolRefused(err)
+			}
+			delete(form.Values, "accept")
+			return q.showInvitation(http.StatusConflict, opened, form)
+		}
+		return q.enrolRefused(err)
+	}
+	return q.Redirect("/enroll/t/" + ticket.Secret)
+}
+
+// enrolRefused says why an invitation or ticket cannot be used, and whom to ask.
+// Errors of another kind are returned as they are.
+func (q *Request) enrolRefused(err error) error {
+	status := 0
+	switch {
+	case errors.Is(err, fleet.ErrGone):
+		status = http.StatusGone
+	case errors.Is(err, fleet.ErrNotFound):
+		status = http.StatusNotFound
+	default:
+		return err
+	}
+	text := q.T("enrol.closed.text")
+	var refusal *fleet.Refusal
+	if errors.As(err, &refusal) && q.Words.Has("reason."+refusal.Reason.Code) {
+		text = q.Say(refusal.Reason)
+	}
+	data := map[string]string{"Text": text}
+	settings, err := q.ui.fleet.Settings(q.Context())
+	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+		return err
+	}
+	if settings != nil {
+		data["Contact"] = settings.Contact
+	}
+	return q.PageStatus(status, "people/enrol-closed", Page{Title: q.T("enrol.closed.title"), Slim: "slim", Data: data})
+}
+
+// installPage leads through the installation and then shows how far the device
+// is.
+type installPage struct {
+	Device    string
+	Opened    *fleet.Opened // nil once the device has called in
+	Profile   string        // address of the profile
+	Elsewhere bool
+	NotSafari bool
+	QR        template.HTML
+	Address   string
+	Progress  progressPart
+}
+
+// progressPart is the live part of the page.
+type progressPart struct {
+	Device string
+	State  string // "waiting", "calling", "working", "done"
+	Name   string // of the device, once known
+	Events []Moment
+	Poll   string // address to ask again; "" when there is no more to come
+}
+
+func (u *UI) install(q *Request) error {
+	ticket := q.PathValue("ticket")
+	events, device, err := u.fleet.TicketProgress(q.Context(), ticket)
+	if err != nil {
+		return q.enrolRefused(err)
+	}
+	page := installPage{Device: "device", Profile: u.enrolProfile(ticket), Progress: progressPart{State: "waiting", Poll: q.URL.Path}}
+	h := inHand(q.Request)
+	if device == nil {
+		_, opened, err := u.fleet.Redeem(q.Context(), ticket)
+		if err != nil {
+			return q.enrolRefused(err)
+		}
+		page.Opened, page.Device = opened, deviceWord(opened.Target.Platform)
+		page.Elsewhere = !h.fits(opened.Target.Platform)
+		page.NotSafari = (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari
+		if page.Elsewhere {
+			if page.Address, page.QR, err = q.selfQR(); err != nil {
+				return err
+			}
+		}
+	} else {
+		page.Device, page.Progress.Name = deviceWord(device.Platform), device.Name
+		switch device.State {
+		case fleet.Enrolling:
+			page.Progress.State = "calling"
+		case fleet.Managed:
+			page.Progress.State = "done"
+		default:
+			return q.enrolRefused(fleet.ErrGone)
+		}
+	}
+	page.Progress.Device = page.Device
+	for _, e := range events {
+		page.Progress.Events = append(page.Progress.Events, Moment{Kind: Good, Icon: "check", Text: q.Say(e.Reason), At: timeElement(q.Words, e.At, q.Words.Ago, true, true)})
+	}
+	return q.Page("people/install", Page{Title: q.T("install.title." + page.Device), Data: page})
+}
