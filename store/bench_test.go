@@ -93,6 +93,29 @@ func BenchmarkGet(b *testing.B) {
 	})
 }
 
+// BenchmarkView is the least that an idle check-in costs: a snapshot and two keys, undecoded.
+func BenchmarkView(b *testing.B) {
+	db, ctx := openStore(b, ""), context.Background()
+	fill(b, db, 10_000)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			err := db.View(ctx, func(tx store.Tx) error {
+				id := fmt.Sprintf("%08d", i*7919%10_000)
+				if _, err := tx.Get([]byte("ix/gadget/serial/S" + id + "\x00\x01")); err != nil {
+					return err
+				}
+				_, err := tx.Get([]byte("gadget/" + id))
+				return err
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
 func BenchmarkList(b *testing.B) {
 	db, ctx := openStore(b, ""), context.Background()
 	fill(b, db, 10_000)
