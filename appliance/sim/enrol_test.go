@@ -139,6 +139,9 @@ func TestSCEPVariants(t *testing.T) {
 				if err != nil || !d.State().Enrolled {
 					t.Errorf("error %v", err)
 				}
+				if s.ber != o.Mood.BER {
+					t.Errorf("request in BER: %v", s.ber)
+				}
 				return
 			}
 			wantCause(t, err, c.domain, c.code)

@@ -40,24 +40,26 @@ type server struct {
 	ca     *x509.Certificate
 	serial int64
 
-	mu       sync.Mutex
-	queue    []dict            // commands for the device channel, each with CommandUUID
-	userQ    []dict            // for the user channel
-	results  []dict            // every message to the command address but Idle
-	idles    int               //
-	checkins []dict            //
-	certs    []string          // serial that showed up with each message
-	signed   int               // messages with a good Mdm-Signature
-	intls    int               // messages with a client certificate
-	answer   func(dict) (int, string, string) // overrides: status, content type, body; status 0 = none
-	csrs     []*x509.CertificateRequest
-	pending  int // SCEP requests to keep waiting
-	refuse   bool
-	caps     string
-	form     string // page at /enroll
-	accepted int
-	profile  []byte
-	agents   []string
+	mu        sync.Mutex
+	queue     []dict                           // commands for the device channel, each with CommandUUID
+	userQ     []dict                           // for the user channel
+	results   []dict                           // every message to the command address but Idle
+	idles     int                              //
+	checkins  []dict                           //
+	certs     []string                         // serial that showed up with each message
+	signed    int                              // messages with a good Mdm-Signature
+	intls     int                              // messages with a client certificate
+	answer    func(dict) (int, string, string) // overrides: status, content type, body; status 0 = none
+	csrs      []*x509.CertificateRequest
+	pending   int // SCEP requests to keep waiting
+	refuse    bool
+	caps      string
+	form      string // page at /enroll
+	accepted  int
+	profile   []byte
+	agents    []string
+	redirects int
+	ber       bool // the last SCEP message had an indefinite length
 }
 
 func newServer(t testing.TB) *server {
@@ -72,6 +74,12 @@ func newServer(t testing.TB) *server {
 	mux.HandleFunc("/scep", s.scep)
 	mux.HandleFunc("PUT /mdm", s.mdm)
 	mux.HandleFunc("/enroll", s.page)
+	mux.HandleFunc("PUT /old", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.redirects++
+		s.mu.Unlock()
+		http.Redirect(w, r, s.URL+"/mdm", http.StatusMovedPermanently)
+	})
 	mux.HandleFunc("GET /moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/enroll", http.StatusFound) })
 	s.Server = httptest.NewUnstartedServer(mux)
 	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
@@ -121,6 +129,7 @@ func (s *server) scep(w http.ResponseWriter, r *http.Request) {
 				s.t.Errorf("GET PKIOperation: %v", err)
 			}
 		}
+		s.ber = len(body) > 1 && body[0] == 0x30 && body[1] == 0x80
 		out, err := s.certRep(body)
 		if err != nil {
 			s.t.Errorf("SCEP: %v", err)
