@@ -61,6 +61,17 @@ func (l *limiter) wrong(key string, m limit) time.Duration {
 	return 0
 }
 
+// count counts a sign-in try of an address at an account. An address that must wait counts nothing against the account.
+func (l *limiter) count(address, account string) error {
+	if wait := l.wrong(address, addressLimit); wait > 0 {
+		return limited(wait)
+	}
+	if wait := l.wrong(account, accountLimit); wait > 0 {
+		return limited(wait)
+	}
+	return nil
+}
+
 // giveBack takes one try back.
 func (l *limiter) giveBack(key string) {
 	l.mu.Lock()

@@ -108,8 +108,8 @@ func (f *Fleet) SignIn(ctx context.Context, mail, password, from, userAgent stri
 		return nil, err
 	}
 	l := &f.org.limits
-	if wait := max(l.wrong(address, addressLimit), l.wrong(account, accountLimit)); wait > 0 {
-		return nil, limited(wait)
+	if err := l.count(address, account); err != nil {
+		return nil, err
 	}
 	stored := ""
 	if m != nil && !m.Disabled {
@@ -198,8 +198,8 @@ func (f *Fleet) SignInCode(ctx context.Context, pending, code, from, userAgent s
 	}
 	l := &f.org.limits
 	address, account := "address "+addressKey(from), "code of "+string(who)
-	if wait := max(l.wrong(address, addressLimit), l.wrong(account, accountLimit)); wait > 0 {
-		return nil, limited(wait)
+	if err := l.count(address, account); err != nil {
+		return nil, err
 	}
 	var out *SignInResult
 	err = f.db.Update(ctx, func(tx store.Tx) error {
