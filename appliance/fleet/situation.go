@@ -214,4 +214,3 @@ func (s *situation) held(u *Unit) []Held {
 	}
 	return out
 }
-
