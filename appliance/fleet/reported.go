@@ -54,8 +54,9 @@ type channelReport struct {
 
 // unitReport is one delivery unit on one channel.
 type unitReport struct {
-	Unit         Unit      `json:"unit"` // as handed over last
-	Seq          int       `json:"seq"`  // order of first delivery
+	Unit         Unit      `json:"unit"`             // as handed over last
+	Handed       []Held    `json:"handed,omitempty"` // in the version handed over last
+	Seq          int       `json:"seq"`              // order of first delivery
 	Present      string    `json:"present,omitempty"`
 	Profiles     []Held    `json:"profiles,omitempty"` // in the version that is present
 	Acknowledged Evidence  `json:"acknowledged,omitzero"`

@@ -168,7 +168,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 		in.Parts = append(in.Parts, x)
 	}
 	if p := s.person; personal && p != nil {
-		in.Person = []string{string(p.ID), p.UPN, p.Mail, p.Name}
+		in.Person = []string{string(p.ID), p.upn(), p.Mail, p.Name}
 	}
 	b, err := json.Marshal(in)
 	if err != nil {

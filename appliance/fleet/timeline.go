@@ -32,7 +32,7 @@ func (f *Fleet) Timeline(ctx context.Context, a Actor, id DeviceID, q ListQuery)
 			return err
 		}
 		sq := below(id)
-		sq.Cursor, sq.Limit, sq.Reverse = q.Cursor, pageSize(q.Limit), !q.Reverse
+		sq.Cursor, sq.Limit, sq.Reverse = q.Cursor, pageLimit(q.Limit), !q.Reverse
 		page, err := timeline.List(tx, sq)
 		if err != nil {
 			return badCursor(err)
