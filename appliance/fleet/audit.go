@@ -51,7 +51,7 @@ func (q *AuditQuery) plan() (store.Query, func(*AuditRecord) bool) {
 			sq.Value = strings.ToLower(q.Actor)
 		}
 	case !q.Since.IsZero() || !q.Until.IsZero():
-		sq.Index, sq.From, sq.To = "time", "", "~"
+		sq.Index = "time"
 		if !q.Since.IsZero() {
 			sq.From = auditTime(q.Since)
 		}
@@ -174,7 +174,7 @@ func (f *Fleet) foreignTail(ctx context.Context) (seq uint64, err error) {
 		if err != nil {
 			return err
 		}
-		return auditLog.Each(tx, store.Query{From: auditID(head.Seq + 1), To: "~"}, func(*AuditRecord) (bool, error) {
+		return auditLog.Each(tx, store.Query{From: auditID(head.Seq + 1)}, func(*AuditRecord) (bool, error) {
 			seq = head.Seq + 1
 			return false, nil
 		})

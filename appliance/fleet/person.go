@@ -351,14 +351,11 @@ func (f *Fleet) People(ctx context.Context, a Actor, q ListQuery) (List[*Person]
 				func(x, y *Person) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) })
 			return err
 		}
-		out.Items, out.Next, err = pageOf(tx, people, store.Query{Index: "name", To: lastValue, Cursor: q.Cursor, Reverse: q.Reverse}, pageLimit(q.Limit), keep)
+		out.Items, out.Next, err = pageOf(tx, people, store.Query{Index: "name", Cursor: q.Cursor, Reverse: q.Reverse}, pageLimit(q.Limit), keep)
 		return err
 	})
 	return out, err
 }
-
-// lastValue is beyond every value of an index of text.
-const lastValue = "\xff\xff"
 
 // PersonGroups names the groups that the person is in, static and by rule, as far as the actor sees them.
 func (f *Fleet) PersonGroups(ctx context.Context, a Actor, id PersonID) ([]*Group, error) {

@@ -76,7 +76,7 @@ func fillText(s string, p *Person) (string, error) {
 		get, ok := variables[n]
 		switch {
 		case !ok:
-			refusal = Refuse(ErrInvalid, "field.unknown-variable", "variable", n)
+			refusal = Refuse(ErrInvalid, "input.variable", "variable", n)
 		case p == nil:
 			refusal = Refuse(ErrNotApplicable, "profile.no-person")
 		case get(p) == "":
@@ -86,7 +86,7 @@ func fillText(s string, p *Person) (string, error) {
 		}
 	})
 	if err != nil {
-		return "", Refuse(ErrInvalid, "field.bad-template")
+		return "", Refuse(ErrInvalid, "input.template")
 	}
 	if refusal != nil {
 		return "", refusal

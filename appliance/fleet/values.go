@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -90,6 +91,9 @@ func (v Values) variables(t ProfileType) []string {
 		names, _ := templateVariables(v.String(fd.Key))
 		out = append(out, names...)
 	}
+	if from := v.String("user_name_from"); t == TypeEmail && from != "template" {
+		out = append(out, from)
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
@@ -105,6 +109,9 @@ func (v Values) refs(t ProfileType) []ProfileID {
 	}
 	return out
 }
+
+// sortedKeys of a map of counts.
+func sortedKeys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }
 
 // wholeNumber reads an integer as encoding/json or Go code gives it.
 func wholeNumber(x any) (int, bool) {

@@ -33,6 +33,3 @@ type WakeResult struct {
 type Waker interface {
 	Wake(ctx context.Context, w Wake) WakeResult
 }
-
-// RunFanOut turns change records into wakes and status rows in bounded batches until ctx ends; resumes after a crash.
-func (f *Fleet) RunFanOut(ctx context.Context) error { panic("unbuilt") }
