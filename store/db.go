@@ -32,6 +32,7 @@ type Options struct {
 
 // DB is an open store. Its methods may be called by many goroutines at once.
 type DB struct {
+	path     string // of the engine's files
 	engine   *badger.DB
 	combiner *combiner
 	sealer   *Sealer
@@ -72,6 +73,7 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, openError(path, err)
 	}
 	db := &DB{
+		path:     path,
 		engine:   engine,
 		combiner: newCombiner(engine, log),
 		sealer:   sealer,
