@@ -1,12 +1,17 @@
 package pki_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"fmt"
+	"io"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/smallstep/scep"
 
 	"muster/pki"
 	"muster/store"
@@ -54,6 +59,42 @@ func BenchmarkSCEP(b *testing.B) {
 		}
 		return err
 	})
+}
+
+// BenchmarkSCEPEndToEnd is BenchmarkSCEP with everything that a client does in the loop, over HTTP: it makes and signs
+// the message, sends it, and checks and decrypts the answer. Only its RSA keys are made before.
+func BenchmarkSCEPEndToEnd(b *testing.B) {
+	f := newFixture(b)
+	url := f.serve()
+	var next atomic.Int64
+	transport := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		c := newClient(b, f)
+		for pb.Next() {
+			n := next.Add(1)
+			secret := f.challenge(binding(fmt.Sprint("E", n)))
+			c.transaction = fmt.Sprint("T", n)
+			message := c.message(b, makeCSR(b, rsaKeys()[0], secret))
+			r, err := transport.Post(url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
+			if err != nil {
+				b.Fatal(err)
+			}
+			body, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			if err != nil {
+				b.Fatal(err)
+			}
+			answer, err := scep.ParsePKIMessage(body)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := answer.DecryptPKIEnvelope(c.signer, c.signerKey); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "certificates/s")
 }
 
 func BenchmarkVerifySigned(b *testing.B) {

@@ -1,9 +1,13 @@
 package pki_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -299,6 +303,13 @@ func TestOCSPRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		return answer
+	}
+	path := pki.OCSPPath + "/" + url.PathEscape(base64.StdEncoding.EncodeToString(request))
+	if got, err := pki.ParseOCSPPath(path); err != nil || !bytes.Equal(got, request) {
+		t.Errorf("GET: %x, %v", got, err)
+	}
+	if _, err := pki.ParseOCSPPath(pki.OCSPPath + "/%zz"); !errors.Is(err, pki.ErrMessage) {
+		t.Errorf("GET of nonsense: %v", err)
 	}
 	first := check()
 	if first.Status != ocsp.Good {
