@@ -114,6 +114,14 @@ func (d *Apple) begin(ctx context.Context) error {
 
 func (d *Apple) end() { <-d.turn }
 
+// Close hangs up: it ends the connections that the device keeps open to its server.
+// The device stays what it is and may connect again.
+func (d *Apple) Close() {
+	if m := d.managed(); m != nil {
+		d.hangUp(m.client)
+	}
+}
+
 // managed returns the management in force, or nil.
 func (d *Apple) managed() *management {
 	d.mu.Lock()

@@ -214,6 +214,25 @@ func TestNotNow(t *testing.T) {
 	}
 }
 
+// TestNotNowLoop shows that a device notices a server that does not let go of a command.
+func TestNotNowLoop(t *testing.T) {
+	s := newServer(t)
+	o := options(s, sim.IPhone)
+	o.Mood.NotNow = 9
+	d := enrolled(t, s, o)
+	asked := 0
+	s.answer = func(dict) (int, string, string) {
+		asked++
+		return 200, "application/xml", string(encode(t, dict{"CommandUUID": "x", "Command": dict{"RequestType": "InstallProfile", "Payload": []byte("x")}}))
+	}
+	if err := d.Connect(t.Context()); err == nil || asked > 5 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if c := d.State().Complaints; len(c) != 3 {
+		t.Errorf("complaints %v", c)
+	}
+}
+
 func TestLockedPhone(t *testing.T) {
 	s := newServer(t)
 	d := enrolled(t, s, options(s, sim.IPhone))
