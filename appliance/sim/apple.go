@@ -72,6 +72,7 @@ type management struct {
 	user                  *channel // macOS, once somebody has logged in
 	unlockToken           []byte
 	since                 time.Time
+	owesToken             bool // a token update after renewal has not arrived yet; guarded by Apple.mu
 }
 
 // channel is one of the two lines between a device and its server.

@@ -40,7 +40,10 @@ func (d *Apple) Connect(ctx context.Context) error {
 	case m == nil:
 		return d.failed(ErrUnmanaged)
 	}
-	err := d.converse(ctx, m.device)
+	err := d.payToken(ctx, m)
+	if err == nil {
+		err = d.converse(ctx, m.device)
+	}
 	if m := d.managed(); err == nil && m != nil && m.user != nil {
 		err = d.converse(ctx, m.user)
 	}

@@ -426,6 +426,33 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// TestRenewalDuringOutage shows that a device that has a new identity keeps it, and
+// sends the token update that did not arrive at its next connection.
+func TestRenewalDuringOutage(t *testing.T) {
+	s := newServer(t)
+	d := enrolled(t, s, options(s, sim.IPhone))
+	before := d.State().Identity.Serial
+	s.answer = func(m dict) (int, string, string) {
+		if m["MessageType"] == "TokenUpdate" {
+			return 500, "", ""
+		}
+		return 0, "", ""
+	}
+	acknowledgedWith(t, run(t, s, d, "InstallProfile", dict{"Payload": encode(t, s.enrolment())}))
+	if got := len(s.messages()); got != 2 || d.State().Identity.Serial == before {
+		t.Errorf("%d check-ins, identity %s", got, d.State().Identity.Serial)
+	}
+	s.answer = nil
+	for range 2 {
+		if err := d.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.messages(); !slices.Equal(got[2:], []string{"TokenUpdate"}) {
+		t.Errorf("check-ins %v", got)
+	}
+}
+
 func TestUserChannel(t *testing.T) {
 	s := newServer(t)
 	d := enrolled(t, s, options(s, sim.Mac))
