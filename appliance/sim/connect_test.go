@@ -214,6 +214,25 @@ func TestNotNow(t *testing.T) {
 	}
 }
 
+// TestNotNowLoop shows that a device notices a server that does not let go of a command.
+func TestNotNowLoop(t *testing.T) {
+	s := newServer(t)
+	o := options(s, sim.IPhone)
+	o.Mood.NotNow = 9
+	d := enrolled(t, s, o)
+	asked := 0
+	s.answer = func(dict) (int, string, string) {
+		asked++
+		return 200, "application/xml", string(encode(t, dict{"CommandUUID": "x", "Command": dict{"RequestType": "InstallProfile", "Payload": []byte("x")}}))
+	}
+	if err := d.Connect(t.Context()); err == nil || asked > 5 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if c := d.State().Complaints; len(c) != 3 {
+		t.Errorf("complaints %v", c)
+	}
+}
+
 func TestLockedPhone(t *testing.T) {
 	s := newServer(t)
 	d := enrolled(t, s, options(s, sim.IPhone))
@@ -404,6 +423,33 @@ func TestRenewal(t *testing.T) {
 		}
 		e["PayloadContent"].([]any)[1].(dict)["AccessRights"] = 8191
 		wantError(t, run(t, s, d, "InstallProfile", dict{"Payload": encode(t, e)}), "MCMDMErrorDomain", 12009)
+	}
+}
+
+// TestRenewalDuringOutage shows that a device that has a new identity keeps it, and
+// sends the token update that did not arrive at its next connection.
+func TestRenewalDuringOutage(t *testing.T) {
+	s := newServer(t)
+	d := enrolled(t, s, options(s, sim.IPhone))
+	before := d.State().Identity.Serial
+	s.answer = func(m dict) (int, string, string) {
+		if m["MessageType"] == "TokenUpdate" {
+			return 500, "", ""
+		}
+		return 0, "", ""
+	}
+	acknowledgedWith(t, run(t, s, d, "InstallProfile", dict{"Payload": encode(t, s.enrolment())}))
+	if got := len(s.messages()); got != 2 || d.State().Identity.Serial == before {
+		t.Errorf("%d check-ins, identity %s", got, d.State().Identity.Serial)
+	}
+	s.answer = nil
+	for range 2 {
+		if err := d.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.messages(); !slices.Equal(got[2:], []string{"TokenUpdate"}) {
+		t.Errorf("check-ins %v", got)
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"muster/appliance/sim"
 )
 
-// keys shares a few RSA keys between all tests of one run of a test.
+// options describe a device that trusts s.
 func options(s *server, k sim.Kind) sim.Options {
-	return sim.Options{Kind: k, Seed: 7, Roots: s.roots(), Keys: sim.NewKeys(2048, 1, 1)}
+	return sim.Options{Kind: k, Seed: 7, Roots: s.roots(), Keys: deviceKeys()}
 }
 
 // enrolled returns a device under management of s.

@@ -140,6 +140,7 @@ func (f *fleet) live(ctx context.Context, i int) {
 	if err == nil && f.o.Stay {
 		_ = d.Run(ctx) // ends without an error
 	}
+	d.Close()
 	f.commands.Add(int64(len(d.State().Commands)))
 }
 

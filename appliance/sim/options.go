@@ -54,7 +54,7 @@ type Options struct {
 // Mood is how a device departs from the obedient one. The zero Mood is obedient.
 type Mood struct {
 	NotNow       int           // so many InstallProfile commands are answered NotNow (the screen is locked)
-	NotNowFor    time.Duration // how long until it reconnects by itself after NotNow; 0: Poll
+	NotNowFor    time.Duration // how long until the person unlocks a locked screen and the device reconnects by itself (in Run); 0: Poll
 	LosesAnswers int           // so many commands are executed while their acknowledgement is lost; the device reconnects
 
 	OfflineAfterEnrol time.Duration // goes offline so long after enrolment (with OfflineFor)

@@ -15,13 +15,17 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"muster/appliance/sim"
 
 	"github.com/micromdm/plist"
 	"github.com/micromdm/scep/v2/cryptoutil/x509util"
@@ -40,35 +44,45 @@ type server struct {
 	ca     *x509.Certificate
 	serial int64
 
-	mu        sync.Mutex
-	queue     []dict                           // commands for the device channel, each with CommandUUID
-	userQ     []dict                           // for the user channel
-	results   []dict                           // every message to the command address but Idle
-	idles     int                              //
-	checkins  []dict                           //
-	certs     []string                         // serial that showed up with each message
-	signed    int                              // messages with a good Mdm-Signature
-	intls     int                              // messages with a client certificate
-	answer    func(dict) (int, string, string) // overrides: status, content type, body; status 0 = none
-	csrs      []*x509.CertificateRequest
-	pending   int // SCEP requests to keep waiting
-	refuse    bool
-	caps      string
-	form      string // page at /enroll
-	accepted  int
-	profile   []byte
-	agents    []string
-	redirects int
-	ber       bool // the last SCEP message had an indefinite length
+	mu          sync.Mutex
+	queue       []dict                           // commands for the device channel, each with CommandUUID
+	userQ       []dict                           // for the user channel
+	results     []dict                           // every message to the command address but Idle
+	idles       int                              //
+	checkins    []dict                           //
+	certs       []string                         // serial that showed up with each message
+	signed      int                              // messages with a good Mdm-Signature
+	intls       int                              // messages with a client certificate
+	answer      func(dict) (int, string, string) // overrides: status, content type, body; status 0 = none
+	csrs        []*x509.CertificateRequest
+	pending     int // SCEP requests to keep waiting
+	refuse      bool
+	caps        string
+	form        string // page at /enroll
+	accepted    int
+	profile     []byte
+	agents      []string
+	redirects   int
+	connections atomic.Int64 // open now
+	ber         bool         // the last SCEP message had an indefinite length
 }
+
+// caKey is the one key of all test authorities; making it takes long.
+var caKey = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// deviceKeys serves the devices of all tests.
+var deviceKeys = sync.OnceValue(func() *sim.Keys { return sim.NewKeys(2048, 2, 2) })
 
 func newServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{t: t, serial: 100, caps: "POSTPKIOperation\nSHA-256\nAES\nSCEPStandard\nRenewal\n"}
-	var err error
-	if s.caKey, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		t.Fatal(err)
-	}
+	s.caKey = caKey()
 	s.ca = selfCA(t, s.caKey)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scep", s.scep)
@@ -83,6 +97,14 @@ func newServer(t testing.TB) *server {
 	mux.HandleFunc("GET /moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/enroll", http.StatusFound) })
 	s.Server = httptest.NewUnstartedServer(mux)
 	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	s.Config.ConnState = func(_ net.Conn, st http.ConnState) {
+		switch st {
+		case http.StateNew:
+			s.connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.connections.Add(-1)
+		}
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
