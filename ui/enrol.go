@@ -37,6 +37,7 @@ type enrolPage struct {
 	Collected []collected
 	Never     []string
 	Powers    []string
+	Leave     string // that the person may end it; "" where they may not
 	Form      Form
 	Elsewhere bool // opened on another kind of device than the invited one
 	NotSafari bool
@@ -84,6 +85,10 @@ func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) er
 		page.Never = append(page.Never, q.T(key))
 	}
 	for _, r := range opened.Powers {
+		if r.Code == "power.leave" { // not what the organisation can do, but what the person can
+			page.Leave = q.Say(r)
+			continue
+		}
 		page.Powers = append(page.Powers, q.Say(r))
 	}
 	if page.Elsewhere {
