@@ -65,8 +65,8 @@ func (in *AdminInput) personal() bool {
 // Themes of the UI; "" follows the browser.
 var Themes = []string{"", "light", "dark"}
 
-// covers says whether nothing of an administrator's rights goes beyond the actor's: permissions and scope.
-func covers(tx store.Tx, a Actor, m *Admin) (bool, error) {
+// withinRights says whether nothing of an administrator's rights goes beyond the actor's: permissions and scope.
+func withinRights(tx store.Tx, a Actor, m *Admin) (bool, error) {
 	r, err := roleOf(tx, m.Role)
 	if err != nil {
 		return false, err
@@ -246,7 +246,7 @@ func (f *Fleet) mayChangeAdmin(tx store.Tx, a Actor, old, m *Admin, in *AdminInp
 			if one == nil {
 				continue
 			}
-			ok, err := covers(tx, a, one)
+			ok, err := withinRights(tx, a, one)
 			if err != nil {
 				return err
 			}
@@ -346,7 +346,7 @@ func (f *Fleet) DeleteAdmin(ctx context.Context, a Actor, id AdminID) error {
 		if err != nil {
 			return err
 		}
-		ok, err := covers(tx, a, m)
+		ok, err := withinRights(tx, a, m)
 		if err != nil {
 			return err
 		}

@@ -184,7 +184,7 @@ func (f *Fleet) EndSession(ctx context.Context, a Actor, id SessionID) error {
 			return notFound(err, "session")
 		}
 		if string(s.Admin) != a.ID {
-			ok, err := covers(tx, a, m)
+			ok, err := withinRights(tx, a, m)
 			if err != nil {
 				return err
 			}
