@@ -104,6 +104,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 		u.Failed = failed(u.Failed, o.Step.Unit.Version, ans.Reason, ev, true)
 	}
 	u.Failed.Blames = ans.Blames
+	u.back()
 	return f.profileEvents(tx, s, blamed(o.Held, ans.Blames), "event.profile-failed", ans.Reason, ev)
 }
 
@@ -140,12 +141,7 @@ func (f *Fleet) block(tx store.Tx, s *situation, o *orderRecord, u *unitReport, 
 		}
 		b.Reason, b.Next, b.Message = ans.Reason, ev.At.Add(blockedFor), ev.Message
 	}
-	// The device kept what it had: its former version, or nothing.
-	if u.Present == "" && u.Acknowledged.None() {
-		delete(s.rep.channel(o.Channel).Units, o.Step.Unit.Key)
-	} else {
-		u.Unit.Version, u.Unit.Profiles, u.Handed = u.Present, idsOf(u.Profiles), u.Profiles
-	}
+	u.back() // the device kept what it had: its former version, or nothing
 	return f.profileEvents(tx, s, list, "event.profile-blocked", ans.Reason, ev)
 }
 
@@ -215,8 +211,8 @@ func (f *Fleet) answerRemove(tx store.Tx, x *exchange, o *orderRecord, ch *chann
 				ru = &r.Units[i]
 			}
 		}
-		if ans.Outcome != Postponed {
-			r.Touched = s.now
+		if ans.Outcome != Postponed { // lists are asked after it
+			wantLists(s.rep)
 		}
 	}
 	switch ans.Outcome {
@@ -250,6 +246,13 @@ func (f *Fleet) answerRemove(tx store.Tx, x *exchange, o *orderRecord, ch *chann
 	return f.updateReceipt(tx, s.rep)
 }
 
+// wantLists asks for the lists that prove a removal.
+func wantLists(rep *reported) {
+	for _, q := range []QueryKind{QueryProfiles, QueryCertificates} {
+		rep.channel(DeviceChannel).query(q).Wanted = true
+	}
+}
+
 func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channelReport, ev Evidence) error {
 	s, ans, q := x.s, x.ans, o.Step.Query
 	seen := ch.query(q)
@@ -258,6 +261,7 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 	case Postponed:
 		return nil
 	default:
+		seen.Wanted = false
 		seen.Failed = failed(seen.Failed, "", ans.Reason, ev, false)
 		if ans.Outcome == Malformed {
 			seen.Failed.Next = ev.At.Add(24 * time.Hour)
@@ -265,6 +269,7 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 		return nil
 	}
 	if q == QueryProfiles && ans.Markers == nil {
+		seen.Wanted = false
 		seen.Failed = failed(seen.Failed, "", Why("fault.no-list"), ev, false)
 		return nil
 	}
@@ -313,44 +318,50 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidence) error {
 	s := x.s
 	m := f.modules[s.device.Platform]
+	for key := range x.ans.Markers {
+		if ch.Units[key] == nil { // there, and not by our account: an older backup, or an enrolment repeated
+			u := ch.unit(Unit{Key: key, Channel: x.c.Channel.kind(), Version: "unknown"}, &s.rep.Next)
+			u.Unit = Unit{Key: key, Channel: x.c.Channel.kind(), Version: "unknown"}
+			u.Postponed = 0
+		}
+	}
 	for key, u := range ch.Units {
 		marker, there := x.ans.Markers[key]
+		holds := func(version string, ids []ProfileID) bool {
+			unit := u.Unit
+			unit.Version, unit.Profiles = version, ids
+			return there && version != "" && marker == m.Marker(unit)
+		}
 		switch {
-		case !u.Removed.None() && !there:
+		case !u.Removed.None() && there: // acknowledged, and still there
+			u.NotRemoved = failed(u.NotRemoved, "", Why("profile.still-there"), ev, false)
+			u.Removed = Evidence{}
+		case !u.Removed.None(), !there && u.Present == "" && ch.Doing != "install:"+key && s.wants(x.c.Channel, key) == nil:
 			if err := f.unitGone(tx, s, u, ev); err != nil {
 				return err
 			}
 			delete(ch.Units, key)
-		case !u.Removed.None(): // acknowledged, and still there
-			u.NotRemoved = failed(u.NotRemoved, "", Why("profile.still-there"), ev, false)
-			u.Removed = Evidence{}
-		case u.Present != "":
-			version := u.Unit
-			version.Version, version.Profiles = u.Present, idsOf(u.Profiles)
-			if there && marker == m.Marker(version) {
-				if u.Confirmed.None() {
-					u.Failed = nil
-					if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
-						return err
-					}
+		case u.Present != "" && holds(u.Present, idsOf(u.Profiles)):
+			if u.Confirmed.None() {
+				u.Failed = nil
+				if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
+					return err
 				}
-				u.Confirmed = ev
-				continue
 			}
+			u.Confirmed = ev
+		case u.Unit.Version != "" && holds(u.Unit.Version, u.Unit.Profiles) && s.device.State == Managed:
+			// handed over, the acknowledgement was lost, and there it is
+			u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Failed = u.Unit.Version, u.Handed, ev, ev, nil
+			if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
+				return err
+			}
+		case u.Present != "":
 			if u.Confirmed.None() {
 				u.Failed = failed(u.Failed, u.Present, Why("profile.not-found"), ev, false)
 			} else if err := f.profileEvents(tx, s, u.Profiles, "event.profile-vanished", Reason{}, ev); err != nil {
 				return err
 			}
 			u.Present, u.Confirmed = "", Evidence{}
-		case there && u.Unit.Version != "" && marker == m.Marker(u.Unit) && s.device.State == Managed:
-			// handed over, the acknowledgement was lost, and there it is
-			u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Failed = u.Unit.Version, u.Handed, ev, ev, nil
-		case !there && u.mayHold() && ch.Doing != "install:"+key && s.wants(x.c.Channel, key) == nil:
-			if err := f.unitGone(tx, s, u, ev); err != nil { // it was never taken in
-				return err
-			}
-			delete(ch.Units, key)
 		}
 	}
 	if r := s.rep.Removal; r != nil {

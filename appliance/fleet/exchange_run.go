@@ -24,8 +24,7 @@ type exchange struct {
 	c      Contact
 	ans    *Answer
 	s      *situation
-	before []byte // the report as read
-	rows   bool   // status rows may have changed
+	rows   bool // status rows may have changed
 	device *Device
 	order  *Order
 	next   time.Time // when something becomes due on this channel by itself
@@ -80,9 +79,6 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 		return err
 	}
 	x.s, x.device = s, s.device
-	if x.before, err = json.Marshal(s.rep); err != nil {
-		return err
-	}
 	if !slices.Contains(s.device.Channels, x.c.Channel) {
 		return nil // not reached yet: nothing is handed out
 	}
@@ -154,7 +150,7 @@ func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(x.before, after) {
+	if !bytes.Equal(x.s.read, after) {
 		if !tx.Writable() {
 			return errWrites
 		}
@@ -260,7 +256,7 @@ func (f *Fleet) settleSync(tx store.Tx, x *exchange) error {
 		open := false
 		for _, q := range s.queries {
 			seen := rep.Queries[q]
-			if !seen.asked(a.Created) {
+			if seen == nil || seen.Wanted {
 				open = true
 				break
 			}
@@ -342,13 +338,12 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 		if o.Step.Kind == StepInstall {
 			return f.fillInstall(tx, x, rec, o, again)
 		}
-		if r := s.rep.Removal; r != nil {
-			r.Attempts++
-		}
+		return f.begun(tx, s)
 	case StepQuery:
 		m := f.modules[s.device.Platform]
 		o.Facts = s.permitted(m.FactsOf(o.Step.Query, s.device))
 		o.ManagedOnly = s.device.Ownership != Corporate
+		return f.begun(tx, s)
 	case StepAction:
 		return f.fillAction(tx, x, o)
 	case StepRenew:
@@ -372,8 +367,45 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 		if s.rep.Removal != nil {
 			s.rep.Removal.Handed = true
 		}
+		return f.begun(tx, s)
 	}
 	return nil
+}
+
+// begun notes that the first step of a removal goes out: it can no longer be called off.
+func (f *Fleet) begun(tx store.Tx, s *situation) error {
+	if s.rep.Removal == nil || !s.device.State.leaving() {
+		return nil
+	}
+	s.rep.Removal.Begun = true
+	for _, a := range s.actions {
+		if !s.isTarget(a) || a.State != ActionQueued || a.Type == ActWipe || s.device.State == Wiping {
+			continue
+		}
+		if err := f.sent(tx, s, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sent notes that an action goes out.
+func (f *Fleet) sent(tx store.Tx, s *situation, a *Action) error {
+	first := a.Sent == nil
+	if first {
+		now := s.now
+		a.Sent = &now
+	}
+	a.State = ActionSent
+	a.Tries++
+	if err := actions.Put(tx, a); err != nil {
+		return err
+	}
+	if !first {
+		return nil
+	}
+	f.publish(tx, "action", string(a.ID))
+	return f.event(tx, s.device.ID, Why("event.action-sent", "action", string(a.Type)), Evidence{}, "")
 }
 
 func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again bool) error {
@@ -423,23 +455,11 @@ func (f *Fleet) fillAction(tx store.Tx, x *exchange, o *Order) error {
 	if a == nil {
 		return fmt.Errorf("planned action %s is not open", o.Step.Action)
 	}
-	now := s.now
-	if a.State != ActionSent || a.Sent == nil {
-		if a.Sent == nil {
-			a.Sent = &now
-		}
-		a.State = ActionSent
-		f.publish(tx, "action", string(a.ID))
-		if err := f.event(tx, s.device.ID, Why("event.action-sent", "action", string(a.Type)), Evidence{}, ""); err != nil {
-			return err
-		}
-	}
-	a.Tries++
-	if err := actions.Put(tx, a); err != nil {
+	if err := f.sent(tx, s, a); err != nil {
 		return err
 	}
 	if s.rep.Removal != nil && s.isTarget(a) {
-		s.rep.Removal.Handed = true
+		s.rep.Removal.Begun, s.rep.Removal.Handed = true, true
 	}
 	o.Action = a
 	if len(a.Secret) > 0 {
