@@ -22,6 +22,9 @@ var allPlatforms = []Platform{IOS, IPadOS, MacOS, Windows, Android}
 
 // buildProfile makes the profile that in asks for, changing old (nil: a new one), and checks it against the store. Nothing is written.
 func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput) (*Profile, error) {
+	if string(bytes.TrimSpace(in.Settings)) == "null" {
+		in.Settings = nil
+	}
 	now := f.now().UTC()
 	p := &Profile{Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms()}
 	if old != nil {
