@@ -151,7 +151,9 @@ func (s *server) scep(w http.ResponseWriter, r *http.Request) {
 				s.t.Errorf("GET PKIOperation: %v", err)
 			}
 		}
+		s.mu.Lock()
 		s.ber = len(body) > 1 && body[0] == 0x30 && body[1] == 0x80
+		s.mu.Unlock()
 		out, err := s.certRep(body)
 		if err != nil {
 			s.t.Errorf("SCEP: %v", err)
