@@ -168,7 +168,7 @@ func TestEveryAPIRoute(t *testing.T) {
 
 	// Profiles.
 	c.call("GET", "/profile-types", nil, 200, nil)
-	passcode := map[string]any{"type": "passcode", "name": "Pilot passcode", "platforms": []string{"ios"}, "settings": map[string]any{"min-length": 8}}
+	passcode := map[string]any{"type": "passcode", "name": "Pilot passcode", "platforms": []string{"ios"}, "settings": map[string]any{"min_length": 8}}
 	c.call("POST", "/profiles/check", passcode, 200, nil)
 	c.call("POST", "/profiles", passcode, 201, &one)
 	profile := one.ID

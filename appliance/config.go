@@ -39,8 +39,7 @@ type Config struct {
 	Clock  func() time.Time // nil = time.Now
 	Push   PushService      // zero = Apple's
 
-	demo      bool
-	announced map[string]bool // flags given: shown locked in the UI
+	demo bool
 }
 
 // flags declares every flag of serve on fs.
@@ -62,14 +61,14 @@ func ParseServe(args []string, out io.Writer) (Config, error) {
 	var c Config
 	fs := newFlagSet("serve")
 	c.flags(fs)
-	if err := parse(fs, args, &c, out); err != nil {
+	if err := parse(fs, args, out); err != nil {
 		return Config{}, err
 	}
 	return c, c.complete()
 }
 
 // parse reads args and then, for every flag not given, MUSTER_<FLAG>.
-func parse(fs *flag.FlagSet, args []string, c *Config, out io.Writer) error {
+func parse(fs *flag.FlagSet, args []string, out io.Writer) error {
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintf(out, "Flags of %s:\n", fs.Name())
@@ -91,12 +90,8 @@ func parse(fs *flag.FlagSet, args []string, c *Config, out io.Writer) error {
 			if err := fs.Set(f.Name, v); err != nil {
 				bad = UsageError{fmt.Sprintf("%s: %v", name, err)}
 			}
-			given[f.Name] = true
 		}
 	})
-	if c != nil {
-		c.announced = given
-	}
 	return bad
 }
 

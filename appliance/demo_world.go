@@ -135,11 +135,11 @@ func (d *DemoRun) addProfiles(ctx context.Context) error {
 		return err
 	}
 	mail, err := d.profile(ctx, fleet.TypeEmail, "Office mail", "Exchange mail, calendar and contacts",
-		map[string]any{"account": "exchange", "host": "mail.noordhaven.example", "sign-in": "certificate", "identity": string(identity.ID)})
+		map[string]any{"account": "exchange", "host": "mail.noordhaven.example", "sign_in": "certificate", "identity": string(identity.ID)})
 	if err != nil {
 		return err
 	}
-	passcode, err := d.profile(ctx, fleet.TypePasscode, "Passcode", "Six digits or more", map[string]any{"min-length": 6})
+	passcode, err := d.profile(ctx, fleet.TypePasscode, "Passcode", "Six digits or more", map[string]any{"min_length": 6})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func ParseDoctor(args []string, out io.Writer) (DoctorConfig, error) {
 	fs := newFlagSet("doctor")
 	c.flags(fs)
 	fs.StringVar(&c.Language, "language", "en", "`language` of what the server reports: en or nl")
-	if err := parse(fs, args, &c.Config, out); err != nil {
+	if err := parse(fs, args, out); err != nil {
 		return DoctorConfig{}, err
 	}
 	return c, c.complete()

@@ -6,15 +6,10 @@ import (
 	"muster/appliance/fleet"
 )
 
-// lockedSettings are the settings that the command line decides; the UI shows them locked.
+// lockedSettings are the settings that the command line decides; the UI shows them locked. The addresses always are: changing
+// them means other listeners and other certificates, hence a restart.
 func (c Config) lockedSettings() fleet.Settings {
-	s := fleet.Settings{URL: c.URL, DeviceURL: c.DeviceURL}
-	for _, name := range []string{"url", "device-url"} {
-		if c.announced[name] || c.demo {
-			s.Locked = append(s.Locked, name)
-		}
-	}
-	return s
+	return fleet.Settings{URL: c.URL, DeviceURL: c.DeviceURL, Locked: []string{"url", "device_url"}}
 }
 
 // revocationBase is the address that certificates name for CRL and OCSP: plain HTTP where it is served, since verifiers do not

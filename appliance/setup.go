@@ -30,7 +30,7 @@ func ParseSetup(args []string, out io.Writer) (SetupConfig, error) {
 	fs.StringVar(&c.Contact, "contact", "", "whom people ask for help (default: the first administrator's address)")
 	fs.StringVar(&c.Language, "language", "en", "`language`: en or nl")
 	fs.StringVar(&c.TokenOut, "token-out", "", "`file` for an API token with all rights (kept 30 days); none is made without it")
-	if err := parse(fs, args, &c.Config, out); err != nil {
+	if err := parse(fs, args, out); err != nil {
 		return SetupConfig{}, err
 	}
 	if c.Org == "" || c.AdminMail == "" {

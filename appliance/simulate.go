@@ -27,7 +27,7 @@ func ParseSimulate(args []string, out io.Writer) (SimulateConfig, error) {
 	fs.StringVar(&c.Platform, "platform", "ios", "`ios` or macos")
 	fs.IntVar(&c.Count, "count", 1, "how many devices")
 	fs.StringVar(&c.CA, "ca", "", "root certificate `file` (PEM or DER) that the devices trust besides the system's")
-	if err := parse(fs, args, nil, out); err != nil {
+	if err := parse(fs, args, out); err != nil {
 		return SimulateConfig{}, err
 	}
 	if c.URL == "" || c.Count < 1 || (c.Platform != "ios" && c.Platform != "macos") {
