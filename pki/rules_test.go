@@ -11,9 +11,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"go/parser"
+	"go/token"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -200,5 +204,57 @@ func TestSCEPNeedsAWorkingStore(t *testing.T) {
 	}
 	if _, err := f.a.CRL(context.Background()); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("list: error = %v, want ErrClosed", err)
+	}
+}
+
+// TestTidyRenewsTheProfileSigner shows the signer's certificate renewed after half of its life, and SignCMS usable
+// inside a transaction all the while.
+func TestTidyRenewsTheProfileSigner(t *testing.T) {
+	f := newFixture(t)
+	signer := func() (c *x509.Certificate) {
+		f.update(func(tx store.Tx) error {
+			signed, err := f.a.SignCMS([]byte("<plist/>"))
+			if err != nil {
+				return err
+			}
+			c, err = pki.VerifySigned([]byte("<plist/>"), signed)
+			return err
+		})
+		return c
+	}
+	first := signer()
+	f.clock.advance(400 * 24 * time.Hour)
+	if !signer().Equal(first) {
+		t.Error("renewed while signing")
+	}
+	if err := f.a.Tidy(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if second := signer(); second.Equal(first) || !second.NotAfter.After(first.NotAfter) {
+		t.Error("not renewed by Tidy")
+	}
+}
+
+// TestDependencies holds the arrow: the authority knows the store and nothing else of ours, and CMS knows nothing.
+func TestDependencies(t *testing.T) {
+	for dir, allowed := range map[string][]string{".": {"muster/store", "muster/pki/cms"}, "cms": nil} {
+		packages, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(packages) == 0 {
+			t.Fatal("no sources", err)
+		}
+		for _, name := range packages {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range file.Imports {
+				if path := strings.Trim(i.Path.Value, `"`); strings.HasPrefix(path, "muster") && !slices.Contains(allowed, path) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+		}
 	}
 }
