@@ -361,3 +361,38 @@ func TestTornLogTailIsSurvived(t *testing.T) {
 		})
 	}
 }
+
+// TestLogFilesThatNeverGotALengthAreRemoved is about what a process leaves that is killed between creating a
+// log file and giving it its length; TestKilledProcessLosesNothingAcknowledged meets it now and then.
+func TestLogFilesThatNeverGotALengthAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	db, err := store.Open(dir, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, db, 100)
+	unborn := []string{filepath.Join(dir, "store", "00009.mem"), filepath.Join(dir, "store", "000009.vlog")}
+	for _, path := range unborn {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Open(dir, testOptions()); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("second open: got %v, want ErrLocked", err)
+	}
+	for _, path := range unborn {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("a file of a running store was touched: %v", err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = openStore(t, dir)
+	_ = db.View(t.Context(), func(tx store.Tx) error {
+		if n, err := gadgets.Count(tx, store.Query{}); n != 100 || err != nil {
+			t.Errorf("got %d records, %v, want 100", n, err)
+		}
+		return nil
+	})
+}
