@@ -75,6 +75,9 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 	if s := text(FactOSVersion); s != "" {
 		d.OSVersion = s
 	}
+	if s := text(FactDeviceName); s != "" && !d.Named {
+		d.Name = clip(s, 200)
+	}
 	if s := text(FactSerial); s != "" && s != d.Serial {
 		d.Serial = s
 		if err := f.noteTwins(tx, d); err != nil {
