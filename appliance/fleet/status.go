@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // ProfileStatusCode is the state of one profile on one device (B10).
 type ProfileStatusCode string
@@ -33,15 +30,11 @@ type ProfileStatus struct {
 	Evidence Evidence          `json:"evidence"` // of the status shown
 }
 
-// Standing says in one sentence whether all is well with a device and, if not, the one thing to do.
+// Standing is one sentence about a device.
 type Standing struct {
 	Well    bool
 	Reason  Reason     // "well", "waiting.contact", "removing", ...
 	Last    time.Time  // last contact
 	Nudged  *time.Time // last push
 	NextTry *time.Time // next push
-}
-
-func (f *Fleet) Standing(ctx context.Context, a Actor, id DeviceID) (*Standing, error) {
-	panic("unbuilt")
 }
