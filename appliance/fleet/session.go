@@ -153,7 +153,7 @@ func (f *Fleet) SignOut(ctx context.Context, secret string) error {
 // Sessions lists the actor's own sessions that are still good, newest first.
 func (f *Fleet) Sessions(ctx context.Context, a Actor) ([]*Session, error) {
 	if a.Kind != ActorAdmin {
-		return nil, Refuse(ErrForbidden, "forbidden", "permission", "sessions")
+		return nil, Refuse(ErrForbidden, "forbidden.sessions")
 	}
 	var out []*Session
 	err := f.db.View(ctx, func(tx store.Tx) error {
@@ -172,7 +172,7 @@ func (f *Fleet) Sessions(ctx context.Context, a Actor) ([]*Session, error) {
 // the actor's.
 func (f *Fleet) EndSession(ctx context.Context, a Actor, id SessionID) error {
 	if a.Kind != ActorAdmin || a.Token != "" && !a.May(AdminsEdit) {
-		return Refuse(ErrForbidden, "forbidden", "permission", "sessions")
+		return Refuse(ErrForbidden, "forbidden.sessions")
 	}
 	return f.db.Update(ctx, func(tx store.Tx) error {
 		s, err := sessions.Get(tx, string(id))

@@ -52,7 +52,7 @@ func writeSetup(tx store.Tx, s setup) error {
 // ErrConflict once set-up is done. Only the command line (Actor of kind setup) may ask for it.
 func (f *Fleet) SetupLink(ctx context.Context, a Actor) (token string, err error) {
 	if a.Kind != ActorSetup {
-		return "", Refuse(ErrForbidden, "forbidden", "permission", "setup")
+		return "", Refuse(ErrForbidden, "forbidden.setup")
 	}
 	err = f.db.Update(ctx, func(tx store.Tx) error {
 		s, err := readSetup(tx)

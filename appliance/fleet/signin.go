@@ -314,7 +314,7 @@ func (f *Fleet) checkCode(s *signIn, m *Admin, code string, now time.Time, out *
 // owner lost theirs, and the link that a demonstration prints. It is entered in the log.
 func (f *Fleet) SignInAs(ctx context.Context, a Actor, id AdminID, from, userAgent string) (secret string, err error) {
 	if a.Kind != ActorSetup {
-		return "", Refuse(ErrForbidden, "forbidden", "permission", "setup")
+		return "", Refuse(ErrForbidden, "forbidden.setup")
 	}
 	err = f.db.Update(ctx, func(tx store.Tx) error {
 		m, err := admins.Get(tx, string(id))
