@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // ActionType is a one-off request, or an order that sets a lifecycle target.
 type ActionType string
@@ -75,31 +72,6 @@ type ActionChoice struct {
 	Confirm  bool // asks for the device's name
 }
 
-func (f *Fleet) ActionChoices(ctx context.Context, a Actor, id DeviceID) ([]ActionChoice, error) {
-	panic("unbuilt")
-}
-
-// Act orders an action. For retire, wipe and delete confirm must be the device's name. What does not apply is ErrNotApplicable
-// with the same words as ActionChoices. Retire, wipe, delete: access certificates are revoked in the same transaction, other open actions are
-// overtaken, a receipt is opened.
-func (f *Fleet) Act(ctx context.Context, a Actor, id DeviceID, t ActionType, o ActionOptions, confirm string) (*Action, error) {
-	panic("unbuilt")
-}
-
-// CallOff cancels what has not been handed over; for retire and wipe only while nothing was sent.
-func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error { panic("unbuilt") }
-func (f *Fleet) Action(ctx context.Context, a Actor, id ActionID) (*Action, error) {
-	panic("unbuilt")
-}
-func (f *Fleet) Actions(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Action], error) {
-	panic("unbuilt")
-}
-
-// RevealPIN returns the PIN of a locked Mac; audited. PINs outlive device records.
-func (f *Fleet) RevealPIN(ctx context.Context, a Actor, id ActionID) (string, error) {
-	panic("unbuilt")
-}
-
 // RemovalRow is one row of the C3 table: what happens to a kind of data, before confirming, and its proof afterwards.
 type RemovalRow struct {
 	Data     string     `json:"data"`    // word key: company-apps, settings, wifi-vpn, certificates, management, email, contacts, directory, web-links, other-apps, outlook, other-contacts
@@ -109,11 +81,6 @@ type RemovalRow struct {
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Serials  []string   `json:"serials,omitempty"` // revoked certificates
 	Items    []string   `json:"items,omitempty"`   // profile names removed
-}
-
-// RemovalPreview is the table shown before retire, wipe or delete.
-func (f *Fleet) RemovalPreview(ctx context.Context, a Actor, id DeviceID, t ActionType) ([]RemovalRow, error) {
-	panic("unbuilt")
 }
 
 // Receipt is the proof of a removal. It outlives the device record.
@@ -135,11 +102,4 @@ type Receipt struct {
 	Outcome   string       `json:"outcome"` // open, proved, partly, not-proved, called-off, overtaken
 	Rows      []RemovalRow `json:"rows"`
 	Tags      []Tag        `json:"tags,omitempty"`
-}
-
-func (f *Fleet) Receipt(ctx context.Context, a Actor, id ReceiptID) (*Receipt, error) {
-	panic("unbuilt")
-}
-func (f *Fleet) Receipts(ctx context.Context, a Actor, device DeviceID, q ListQuery) (List[*Receipt], error) {
-	panic("unbuilt")
 }

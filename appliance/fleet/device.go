@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Device is a managed (or once managed) piece of hardware under its present enrolment.
 type Device struct {
@@ -67,13 +64,6 @@ type DeviceFilter struct {
 	Sort      string        // "" newest first, "name", "last-seen"
 }
 
-func (f *Fleet) Device(ctx context.Context, a Actor, id DeviceID) (*Device, error) {
-	panic("unbuilt")
-}
-func (f *Fleet) Devices(ctx context.Context, a Actor, fl DeviceFilter, q ListQuery) (List[*Device], error) {
-	panic("unbuilt")
-}
-
 type DeviceInput struct {
 	Name    *string
 	Tags    *[]Tag
@@ -82,22 +72,11 @@ type DeviceInput struct {
 	Version int
 }
 
-func (f *Fleet) UpdateDevice(ctx context.Context, a Actor, id DeviceID, in DeviceInput) (*Device, error) {
-	panic("unbuilt")
-}
-
-// Facts held about a device now, with their declarations.
-func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error) {
-	panic("unbuilt")
-}
-
 // App in the inventory of a device, within what D3 allows.
 type App struct {
 	ID, Name, Version string
 	Managed           bool
 }
-
-func (f *Fleet) Apps(ctx context.Context, a Actor, id DeviceID) ([]App, error) { panic("unbuilt") }
 
 // Counts for the overview, kept by the writers, not counted by walking.
 type Counts struct {
@@ -115,18 +94,6 @@ type DayCount struct {
 	N   int       `json:"n"`
 }
 
-func (f *Fleet) Overview(ctx context.Context, a Actor) (*Counts, error) { panic("unbuilt") }
-
-// Need is a thing that needs a person, with what to do; shown on the overview, in doctor and /readyz.
-type Need struct {
-	Severity string // "error", "warning", "info"
-	Reason   Reason
-	Link     string // UI path of the place to mend it
-	Object   string
-}
-
-func (f *Fleet) Needs(ctx context.Context, a Actor) ([]Need, error) { panic("unbuilt") }
-
 // Event is one line of a device's timeline.
 type Event struct {
 	ID       string    `json:"id"`
@@ -135,9 +102,4 @@ type Event struct {
 	Reason   Reason    `json:"reason"` // code "event.…"
 	Evidence Evidence  `json:"evidence"`
 	Actor    string    `json:"actor,omitempty"`
-}
-
-// Timeline, newest first.
-func (f *Fleet) Timeline(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Event], error) {
-	panic("unbuilt")
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"muster/pki"
@@ -27,6 +28,12 @@ type Fleet struct {
 	locked  Settings
 	modules map[Platform]Module
 	wakers  map[Platform]Waker
+
+	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
+	conf    atomic.Pointer[config] // profiles and assignments as last read, see wanted.go
+	fan     bell                   // rung when there is something to fan out
+	org     organisation
+	planner planner
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -42,6 +49,7 @@ func New(c Config) (*Fleet, error) {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
+	f.org.init(f.now)
 	return f, nil
 }
 

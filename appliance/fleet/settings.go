@@ -1,8 +1,18 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
+
+	"muster/store"
 )
 
 // Settings of the organisation. A setting given as a flag is Locked.
@@ -23,29 +33,198 @@ type Settings struct {
 	Version      int             `json:"version"`
 }
 
-func (f *Fleet) Settings(ctx context.Context) (*Settings, error) { panic("unbuilt") }
-func (f *Fleet) SaveSettings(ctx context.Context, a Actor, s Settings) (*Settings, error) {
-	panic("unbuilt")
+// defaultSettings are those of a new appliance.
+func defaultSettings() Settings {
+	return Settings{Language: "en", SignMessages: true, SignProfiles: true, DoorDays: 30, FactsEvery: 24 * time.Hour, RenewBefore: 60 * 24 * time.Hour}
 }
 
-// PushCertificate is what is known of a platform's push certificate (Apple: the MDM push certificate).
-type PushCertificate struct {
-	Topic        string    `json:"topic"`
-	AppleAccount string    `json:"apple_account"`
-	NotAfter     time.Time `json:"not_after"`
-	Fingerprint  string    `json:"fingerprint"`
-	Uploaded     time.Time `json:"uploaded"`
-	By           string    `json:"by"`
+// clone copies the settings so that nobody writes into a shared map.
+func (s *Settings) clone() *Settings {
+	c := *s
+	c.Switches = maps.Clone(s.Switches)
+	c.Locked = slices.Clone(s.Locked)
+	return &c
 }
 
-// MakePushCSR makes a key and returns the request to be signed, PEM.
-func (f *Fleet) MakePushCSR(ctx context.Context, a Actor) ([]byte, error) { panic("unbuilt") }
-
-// UploadPush takes the certificate from Apple's portal. Topic guard: ErrConflict "push.topic-differs" while devices are enrolled
-// under another topic.
-func (f *Fleet) UploadPush(ctx context.Context, a Actor, certPEM []byte, appleAccount string) (*PushCertificate, error) {
-	panic("unbuilt")
+// lockable copies one setting, by its JSON name, from the flags.
+var lockable = map[string]func(to, from *Settings){
+	"organisation":  func(to, from *Settings) { to.Organisation = from.Organisation },
+	"contact":       func(to, from *Settings) { to.Contact = from.Contact },
+	"language":      func(to, from *Settings) { to.Language = from.Language },
+	"url":           func(to, from *Settings) { to.URL = from.URL },
+	"device_url":    func(to, from *Settings) { to.DeviceURL = from.DeviceURL },
+	"sign_messages": func(to, from *Settings) { to.SignMessages = from.SignMessages },
+	"sign_profiles": func(to, from *Settings) { to.SignProfiles = from.SignProfiles },
+	"switches":      func(to, from *Settings) { to.Switches = maps.Clone(from.Switches) },
+	"door_days":     func(to, from *Settings) { to.DoorDays = from.DoorDays },
+	"facts_every":   func(to, from *Settings) { to.FactsEvery = from.FactsEvery },
+	"renew_before":  func(to, from *Settings) { to.RenewBefore = from.RenewBefore },
+	"audit_days":    func(to, from *Settings) { to.AuditDays = from.AuditDays },
 }
 
-// PushCertificate returns nil, nil when there is none yet.
-func (f *Fleet) PushCertificate(ctx context.Context) (*PushCertificate, error) { panic("unbuilt") }
+// cachedSettings are settings with the stored bytes that they were read from: equal bytes, equal settings.
+type cachedSettings struct {
+	raw      []byte
+	settings *Settings
+}
+
+// settings returns the settings as this transaction sees them. The result is shared: it is not to be written to.
+func (f *Fleet) settings(tx store.Tx) (*Settings, error) {
+	raw, err := tx.Get(keySettings)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	if c := f.org.settings.Load(); c != nil && bytes.Equal(c.raw, raw) {
+		return c.settings, nil
+	}
+	s := defaultSettings()
+	if raw != nil {
+		s = Settings{}
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return nil, fmt.Errorf("read settings: %w", err)
+		}
+	}
+	s.Locked = slices.Clone(f.locked.Locked)
+	for _, name := range s.Locked {
+		if set, ok := lockable[name]; ok {
+			set(&s, &f.locked)
+		}
+	}
+	if s.DeviceURL == "" {
+		s.DeviceURL = s.URL
+	}
+	f.org.settings.Store(&cachedSettings{raw, &s})
+	return &s, nil
+}
+
+// Settings returns the settings; pages that need no sign-in show some of them, so it asks for no actor.
+func (f *Fleet) Settings(ctx context.Context) (*Settings, error) {
+	var out *Settings
+	err := f.db.View(ctx, func(tx store.Tx) error {
+		s, err := f.settings(tx)
+		if err != nil {
+			return err
+		}
+		out = s.clone()
+		return nil
+	})
+	return out, err
+}
+
+// SaveSettings replaces the settings. A locked setting cannot change; Version must be the one that was read (0 = do not check).
+func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settings, error) {
+	if err := need(a, SettingsEdit); err != nil {
+		return nil, err
+	}
+	in = *in.clone()
+	in.URL, in.DeviceURL = strings.TrimRight(in.URL, "/"), strings.TrimRight(in.DeviceURL, "/")
+	for k, on := range in.Switches {
+		if !on {
+			delete(in.Switches, k)
+		}
+	}
+	var out *Settings
+	err := f.db.Update(ctx, func(tx store.Tx) error {
+		old, err := f.settings(tx)
+		if err != nil {
+			return err
+		}
+		if in.Version != 0 && in.Version != old.Version {
+			return Refuse(ErrConflict, "changed-meanwhile", "what", "settings")
+		}
+		bad := checkSettings(&in)
+		for _, name := range old.Locked {
+			set, ok := lockable[name]
+			if !ok {
+				continue
+			}
+			same := in.clone()
+			set(same, old)
+			if !sameSettings(same, &in) {
+				bad.put(name, "settings.locked", "setting", name)
+			}
+		}
+		if err := bad.refuse("settings.invalid"); err != nil {
+			return err
+		}
+		s := in.clone()
+		s.Version, s.Locked = old.Version+1, nil
+		raw, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		if err := tx.Put(keySettings, raw); err != nil {
+			return err
+		}
+		before := old.clone()
+		before.Locked = nil
+		if err := f.record(tx, a, "update", "settings", "", nil, before, s); err != nil {
+			return err
+		}
+		f.publish(tx, "settings", "")
+		s.Locked = slices.Clone(old.Locked)
+		out = s
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func sameSettings(a, b *Settings) bool {
+	x, y := a.clone(), b.clone()
+	x.Locked, y.Locked, x.Version, y.Version = nil, nil, 0, 0
+	if len(x.Switches) == 0 {
+		x.Switches = nil
+	}
+	if len(y.Switches) == 0 {
+		y.Switches = nil
+	}
+	i, _ := json.Marshal(x)
+	j, _ := json.Marshal(y)
+	return bytes.Equal(i, j)
+}
+
+// checkSettings says what is wrong with settings, by JSON name.
+func checkSettings(s *Settings) faults {
+	bad := faults{}
+	bad.line("organisation", s.Organisation, 1, 200)
+	bad.line("contact", s.Contact, 0, 500)
+	bad.oneOf("language", s.Language, Languages)
+	bad.address("url", s.URL)
+	if s.DeviceURL != "" {
+		bad.address("device_url", s.DeviceURL)
+	}
+	for k := range s.Switches {
+		if !slices.Contains(settingSwitches(), k) {
+			bad.put("switches", "input.unknown", "value", clip(k, 60))
+		}
+	}
+	bad.between("door_days", s.DoorDays, 1, 365)
+	bad.between("facts_every", int(s.FactsEvery/time.Hour), 1, 24*30)
+	bad.between("renew_before", int(s.RenewBefore/(24*time.Hour)), 7, 180)
+	if s.AuditDays != 0 {
+		bad.between("audit_days", s.AuditDays, 30, 3650)
+	}
+	return bad
+}
+
+// Languages that there are words for.
+var Languages = []string{"en", "nl"}
+
+// address checks the address of a server: https (http only on loopback names), no user, query or fragment.
+func (b faults) address(field, s string) {
+	if !b.line(field, s, 1, 500) {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" || (u.Path != "" && u.Path != "/") {
+		b.put(field, "input.address")
+		return
+	}
+	loopback := u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1" || strings.HasSuffix(u.Hostname(), ".localhost")
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+		b.put(field, "input.https")
+	}
+}

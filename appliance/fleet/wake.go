@@ -15,7 +15,10 @@ type Wake struct {
 	Reason  string    `json:"reason"`
 	Attempt int       `json:"attempt"`
 	Last    time.Time `json:"last"`
-	Result  string    `json:"result,omitempty"` // of the last try
+	Result  string    `json:"result,omitempty"` // of the last try: "accepted" or the code of Why
+	Why     Reason    `json:"why"`              // of the last try, for "why is this pending?"
+	Open    bool      `json:"open"`             // there is something to do now; else Due is when something becomes due by itself
+	Dead    bool      `json:"dead,omitempty"`   // the address is dead: no push until the next Reach
 }
 
 // WakeResult is what came of a push.
@@ -30,21 +33,3 @@ type WakeResult struct {
 type Waker interface {
 	Wake(ctx context.Context, w Wake) WakeResult
 }
-
-// RunWakes sends due wakes until ctx ends: bounded concurrency, never under a lock or inside a transaction.
-func (f *Fleet) RunWakes(ctx context.Context) error { panic("unbuilt") }
-
-// RunFanOut turns change records into wakes and status rows in bounded batches until ctx ends; resumes after a crash.
-func (f *Fleet) RunFanOut(ctx context.Context) error { panic("unbuilt") }
-
-// Sweep ends what has run out: enrolments never begun, expired actions, doors, sessions, tickets. Idempotent; a job calls it.
-func (f *Fleet) Sweep(ctx context.Context) error { panic("unbuilt") }
-
-// Change is published after a commit, for live pages.
-type Change struct {
-	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview"
-	ID   string
-}
-
-// Subscribe delivers changes within the actor's scope until ctx ends; a slow reader loses the oldest and is told by a Change of Kind "reset".
-func (f *Fleet) Subscribe(ctx context.Context, a Actor) <-chan Change { panic("unbuilt") }

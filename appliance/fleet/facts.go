@@ -1,0 +1,284 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"muster/store"
+)
+
+// factSheet holds what a device told of itself, as far as the register allows.
+type factSheet struct {
+	Device DeviceID         `json:"device"`
+	Facts  map[FactKey]Fact `json:"facts"`
+}
+
+var facts = store.Define("fc", func(s *factSheet) string { return string(s.Device) })
+
+// inventory is the list of apps of a device, within what D3 allows.
+type inventory struct {
+	Device DeviceID  `json:"device"`
+	At     time.Time `json:"at"`
+	Apps   []App     `json:"apps"`
+}
+
+var inventories = store.Define("ap", func(i *inventory) string { return string(i.Device) })
+
+// factText bounds a text that a device tells.
+const factText = 1000
+
+// saveFacts is the only place that stores facts. What the register does not allow of this device is dropped here, whatever the platform
+// package handed over; the device's model, serial number and system version are copied for lists. The caller stores d.
+func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.Time) error {
+	if len(told) == 0 {
+		return nil
+	}
+	settings, err := f.settings(tx)
+	if err != nil {
+		return err
+	}
+	on := switchesFor(settings, d.Switches, d.Ownership)
+	sheet, err := factsOf(tx, d.ID)
+	if err != nil {
+		return err
+	}
+	for k, v := range told {
+		if !Allowed(k, d.Target(), on) {
+			continue
+		}
+		if s, ok := v.(string); ok {
+			v = clip(s, factText)
+		}
+		if v == nil {
+			delete(sheet.Facts, k)
+			continue
+		}
+		sheet.Facts[k] = Fact{Key: k, Value: v, At: at.UTC()}
+	}
+	for k := range sheet.Facts { // a switch may have been turned off since
+		if !Allowed(k, d.Target(), on) {
+			delete(sheet.Facts, k)
+		}
+	}
+	text := func(k FactKey) string { s, _ := sheet.Facts[k].Value.(string); return s }
+	if s := text(FactModelName); s != "" {
+		d.Model = s
+	} else if s := text(FactProduct); s != "" && d.Model == "" {
+		d.Model = s
+	} else if s := text(FactModel); s != "" && d.Model == "" {
+		d.Model = s
+	}
+	if s := text(FactOSVersion); s != "" {
+		d.OSVersion = s
+	}
+	if s := text(FactSerial); s != "" && s != d.Serial {
+		d.Serial = s
+		if err := f.noteTwins(tx, d); err != nil {
+			return err
+		}
+	}
+	return facts.Put(tx, sheet)
+}
+
+func factsOf(tx store.Tx, d DeviceID) (*factSheet, error) {
+	sheet, err := facts.Get(tx, string(d))
+	if errors.Is(err, store.ErrNotFound) {
+		sheet, err = &factSheet{Device: d}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sheet.Facts == nil {
+		sheet.Facts = map[FactKey]Fact{}
+	}
+	return sheet, nil
+}
+
+// noteTwins warns, on both, when two devices have one serial number. Nothing is merged: one of them lies, and which is for a person to find out.
+func (f *Fleet) noteTwins(tx store.Tx, d *Device) error {
+	if d.Serial == "" {
+		return nil
+	}
+	var twins []*Device
+	if err := devices.Each(tx, store.Query{Index: "serial", Value: d.Serial}, func(x *Device) (bool, error) {
+		if x.ID != d.ID && !x.State.ended() {
+			twins = append(twins, x)
+		}
+		return len(twins) < 20, nil
+	}); err != nil {
+		return err
+	}
+	for _, x := range twins {
+		old := x.snapshot()
+		for _, pair := range [][2]*Device{{d, x}, {x, d}} {
+			w := Why("device.serial-twice", "serial", d.Serial, "other", string(pair[1].ID), "name", pair[1].Name)
+			pair[0].Warning = &w
+			if err := f.event(tx, pair[0].ID, Why("event.serial-twice", "serial", d.Serial, "other", pair[1].Name), Evidence{}, ""); err != nil {
+				return err
+			}
+			if err := f.record(tx, Job("enrolment"), "warn", "device/"+string(pair[0].ID), pair[0].Name, pair[0].Tags, nil, w); err != nil {
+				return err
+			}
+		}
+		if err := f.saveDevice(tx, old, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveApps keeps an app list: all of a corporate device, of a personal one managed apps only and only if that was switched on and accepted.
+func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at time.Time) error {
+	settings, err := f.settings(tx)
+	if err != nil {
+		return err
+	}
+	on := switchesFor(settings, d.Switches, d.Ownership)
+	all, managed := Allowed(FactApps, d.Target(), on), Allowed(FactManagedApps, d.Target(), on)
+	inv, err := inventories.Get(tx, string(d.ID))
+	if errors.Is(err, store.ErrNotFound) {
+		inv, err = &inventory{Device: d.ID}, nil
+	}
+	if err != nil {
+		return err
+	}
+	var keep []App
+	if q == QueryManagedApps { // what else is known stays
+		for _, x := range inv.Apps {
+			if all && !slices.ContainsFunc(apps, func(y App) bool { return y.ID == x.ID }) {
+				x.Managed = false
+				keep = append(keep, x)
+			}
+		}
+	}
+	for _, x := range apps {
+		x.Managed = x.Managed || q == QueryManagedApps
+		if all || managed && x.Managed {
+			keep = append(keep, App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed})
+		}
+	}
+	if len(keep) == 0 && len(inv.Apps) == 0 {
+		return nil
+	}
+	slices.SortFunc(keep, func(a, b App) int { return strings.Compare(strings.ToLower(a.Name)+a.ID, strings.ToLower(b.Name)+b.ID) })
+	inv.Apps, inv.At = keep, at.UTC()
+	return inventories.Put(tx, inv)
+}
+
+// Facts held about a device now, in the order of the register.
+func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error) {
+	var out []Fact
+	err := f.db.View(ctx, func(tx store.Tx) error {
+		if _, err := f.deviceOf(tx, a, id, DevicesRead); err != nil {
+			return err
+		}
+		sheet, err := factsOf(tx, id)
+		if err != nil {
+			return err
+		}
+		for _, d := range Declarations() {
+			if x, ok := sheet.Facts[d.Key]; ok {
+				out = append(out, x)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Apps in the inventory of a device.
+func (f *Fleet) Apps(ctx context.Context, a Actor, id DeviceID) ([]App, error) {
+	var out []App
+	err := f.db.View(ctx, func(tx store.Tx) error {
+		if _, err := f.deviceOf(tx, a, id, DevicesRead); err != nil {
+			return err
+		}
+		inv, err := inventories.Get(tx, string(id))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			out = inv.Apps
+		}
+		return nil
+	})
+	return out, err
+}
+
+// deviceSecret is something that opens a device, sealed.
+type deviceSecret struct {
+	Enrolment EnrolmentID `json:"enrolment"`
+	Name      string      `json:"name"`
+	Sealed    []byte      `json:"sealed"`
+	At        time.Time   `json:"at"`
+}
+
+var deviceSecrets = store.Define("sc", func(s *deviceSecret) string { return string(s.Enrolment) + "/" + s.Name })
+
+// secretMost is the greatest size of a device secret, in bytes.
+const secretMost = 64 << 10
+
+// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
+func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
+	if name == "" || strings.ContainsAny(name, "/\x00") || len(value) > secretMost {
+		return Refuse(ErrInvalid, "input.characters")
+	}
+	return f.db.Update(ctx, func(tx store.Tx) error {
+		d, err := f.speaking(tx, c)
+		if err != nil {
+			return err
+		}
+		id := string(d.Enrolment) + "/" + name
+		if value == nil {
+			if err := deviceSecrets.Delete(tx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}
+		return deviceSecrets.Put(tx, &deviceSecret{Enrolment: d.Enrolment, Name: name, At: f.now().UTC(), Sealed: f.db.Sealer().Seal(deviceSecrets.Name(), id, value)})
+	})
+}
+
+// ReadSecret returns a kept secret, for the device's own use or an order to it. ErrNotFound when there is none.
+func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte, error) {
+	var out []byte
+	err := f.db.Update(ctx, func(tx store.Tx) error {
+		d, err := f.speaking(tx, c)
+		if err != nil {
+			return err
+		}
+		id := string(d.Enrolment) + "/" + name
+		s, err := deviceSecrets.Get(tx, id)
+		if err != nil {
+			return notFound(err, "secret")
+		}
+		if out, err = f.db.Sealer().Open(deviceSecrets.Name(), id, s.Sealed); err != nil {
+			return fmt.Errorf("open %s of device %s: %w", name, d.ID, err)
+		}
+		a := Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: c.From, Via: "protocol"}
+		return f.record(tx, a, "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
+	})
+	return out, err
+}
+
+// dropSecrets forgets what opened a device under an enrolment that ended.
+func (f *Fleet) dropSecrets(tx store.Tx, e EnrolmentID) error {
+	var ids []string
+	err := deviceSecrets.Each(tx, store.Query{From: string(e) + "/", To: string(e) + "0"}, func(s *deviceSecret) (bool, error) {
+		ids = append(ids, string(s.Enrolment)+"/"+s.Name)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := deviceSecrets.Delete(tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package fleet
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// idleCache remembers of which channels it is known that nothing is to be done, so that their check-ins cost no transaction. An entry
+// holds for one generation of the configuration and until the next thing that becomes due; every commit that touches the device drops it.
+// The zero idleCache is ready.
+type idleCache struct {
+	once   sync.Once
+	seed   maphash.Seed
+	shards [64]idleShard
+}
+
+type idleShard struct {
+	mu      sync.Mutex
+	epoch   uint64 // rises with each forget: what was read before must not be remembered after
+	entries map[DeviceID]map[Channel]idleEntry
+}
+
+type idleEntry struct {
+	enrolment EnrolmentID
+	gen       uint64
+	until     time.Time // zero: nothing becomes due by itself
+}
+
+func (c *idleCache) shard(d DeviceID) *idleShard {
+	c.once.Do(func() { c.seed = maphash.MakeSeed() })
+	return &c.shards[maphash.String(c.seed, string(d))%uint64(len(c.shards))]
+}
+
+// epoch is read before a transaction whose outcome may be remembered.
+func (c *idleCache) epoch(d DeviceID) uint64 {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
+}
+
+// holds says whether a channel is known to be idle.
+func (c *idleCache) holds(e EnrolmentID, d DeviceID, ch Channel, gen uint64, now time.Time) bool {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.entries[d][ch]
+	return ok && i.enrolment == e && i.gen == gen && (i.until.IsZero() || now.Before(i.until))
+}
+
+// remember notes that a channel is idle, unless the device was touched since epoch was read.
+func (c *idleCache) remember(d DeviceID, ch Channel, i idleEntry, epoch uint64) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != epoch {
+		return
+	}
+	if s.entries == nil {
+		s.entries = map[DeviceID]map[Channel]idleEntry{}
+	}
+	if s.entries[d] == nil {
+		s.entries[d] = map[Channel]idleEntry{}
+	}
+	s.entries[d][ch] = i
+}
+
+// forget drops what is remembered of a device.
+func (c *idleCache) forget(d DeviceID) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	delete(s.entries, d)
+}

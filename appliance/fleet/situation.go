@@ -1,0 +1,238 @@
+package fleet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"muster/pki"
+	"muster/store"
+)
+
+// situationOf reads what a plan for a device depends on. e names the enrolment that speaks; empty for a look from inside.
+// Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
+func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID) (*situation, error) {
+	d, err := devices.Get(tx, string(id))
+	if errors.Is(err, store.ErrNotFound) {
+		if e != "" {
+			if gone, err := tombstones.Has(tx, string(e)); err != nil || gone {
+				return nil, errors.Join(err, ErrUnrecognized)
+			}
+		}
+		return nil, ErrNoRecord
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e != "" && d.Enrolment != e {
+		return nil, ErrIdentity
+	}
+	if e != "" && d.State.ended() {
+		return nil, ErrUnrecognized
+	}
+	return f.situationFor(tx, d)
+}
+
+// situationFor is situationOf for a device at hand.
+func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
+	s := &situation{now: f.now().UTC(), device: d, wakes: map[Channel]*Wake{}}
+	module := f.modules[d.Platform]
+	if module == nil {
+		return nil, fmt.Errorf("no module for platform %q", d.Platform)
+	}
+	var err error
+	if s.rep, err = reportOf(tx, d); err != nil {
+		return nil, err
+	}
+	if s.read, err = json.Marshal(s.rep); err != nil {
+		return nil, err
+	}
+	if s.settings, err = f.settings(tx); err != nil {
+		return nil, err
+	}
+	if s.actions, err = openActions(tx, d.ID); err != nil {
+		return nil, err
+	}
+	rows, err := wakesOf(tx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range rows {
+		s.wakes[w.Channel] = w
+	}
+	if d.Person != "" {
+		s.person, err = people.Get(tx, string(d.Person))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	if d.State != Managed && d.State != Enrolling {
+		return s, nil
+	}
+	if s.profiles, s.unfit, err = f.wanted(tx, d, s.person); err != nil {
+		return nil, err
+	}
+	if err := f.dueCertificates(tx, s); err != nil {
+		return nil, err
+	}
+	s.units = s.compose(module)
+	s.queries = f.askable(s, module)
+	return s, nil
+}
+
+// openActions of a device, the oldest first.
+func openActions(tx store.Tx, d DeviceID) ([]*Action, error) {
+	var out []*Action
+	err := actions.Each(tx, store.Query{Index: "open", Value: string(d)}, func(a *Action) (bool, error) {
+		out = append(out, a)
+		return true, nil
+	})
+	slices.SortFunc(out, func(a, b *Action) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	return out, err
+}
+
+// dueCertificates raises the generation of identity profiles whose certificate ends soon, was revoked, or vanished from the device: a
+// new generation makes a new version of the unit that holds it.
+func (f *Fleet) dueCertificates(tx store.Tx, s *situation) error {
+	for _, p := range s.profiles {
+		a, ok := s.rep.Access[p.ID]
+		if !ok || a.Generation != s.rep.generation(p.ID) {
+			continue
+		}
+		if !s.now.Before(dueFrom(a.NotBefore, a.NotAfter, s.accessBefore(p))) {
+			s.rep.reissue(p.ID)
+			continue
+		}
+		c, err := f.pki.Certificate(tx, a.Fingerprint)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err == nil && !c.RevokedAt.IsZero() {
+			s.rep.reissue(p.ID)
+		}
+	}
+	return nil
+}
+
+// accessBefore is how long before its end the certificate of an identity profile is renewed.
+func (s *situation) accessBefore(p *Profile) time.Duration {
+	if days := p.Values().Int("renew_before"); days > 0 {
+		return daysOf(days)
+	}
+	return s.renewBefore()
+}
+
+// accessBinding is what the certificate of an identity profile is issued for.
+func accessBinding(p *Profile, s *situation) (pki.Binding, error) {
+	w, err := IdentityFor(p, s.person)
+	if err != nil {
+		return pki.Binding{}, fmt.Errorf("identity profile %s: %w", p.ID, err)
+	}
+	return pki.Binding{Purpose: pki.Access, Enrolment: string(s.device.Enrolment), Device: string(s.device.ID), Person: string(s.device.Person),
+		Profile: string(p.ID), Generation: s.rep.generation(p.ID), Subject: w.Subject, Emails: w.Emails, UPN: w.UPN, Lifetime: w.Lifetime}, nil
+}
+
+// isBlocked says whether a profile is left out for now (B8).
+func (s *situation) isBlocked(p *Profile) bool {
+	b := s.rep.Blocked[p.ID]
+	return b != nil && b.Version == p.Version && s.now.Before(b.Next)
+}
+
+// compose has the platform group what is wanted and gives each unit its version.
+func (s *situation) compose(m Module) []Unit {
+	byID := map[ProfileID]*Profile{}
+	var list []*Profile
+	for _, p := range s.profiles {
+		if !s.isBlocked(p) {
+			list = append(list, p)
+			byID[p.ID] = p
+		}
+	}
+	units := m.Compose(s.device, list)
+	for i := range units {
+		if units[i].Channel == "" {
+			units[i].Channel = DeviceChannel
+		}
+		units[i].Version = s.version(&units[i], byID)
+	}
+	return units
+}
+
+// version is a hash of all that a unit is rendered from: its profiles' versions, the person's attributes that they take, and certificate
+// generations. Never of rendered bytes: those hold fresh secrets each time.
+func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
+	type part struct {
+		ID         ProfileID
+		Version    int
+		Generation int
+	}
+	in := struct {
+		Key     string
+		Channel Channel
+		Parts   []part
+		Person  []string
+	}{Key: u.Key, Channel: u.Channel}
+	personal := false
+	for _, id := range u.Profiles {
+		x := part{ID: id}
+		if p := byID[id]; p != nil {
+			x.Version = p.Version
+			if p.Type == TypeIdentity {
+				x.Generation = s.rep.generation(id)
+			}
+			personal = personal || p.Type == TypeIdentity || p.Type == TypeEmail || bytes.Contains(p.Settings, []byte("{{"))
+		}
+		in.Parts = append(in.Parts, x)
+	}
+	if p := s.person; personal && p != nil {
+		in.Person = []string{string(p.ID), p.upn(), p.Mail, p.Name}
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
+}
+
+// askable are the platform's queries of which at least one fact may be taken, or which yield no facts.
+func (f *Fleet) askable(s *situation, m Module) []QueryKind {
+	var out []QueryKind
+	for _, q := range m.Queries(s.device) {
+		keys := m.FactsOf(q, s.device)
+		if len(keys) == 0 || len(s.permitted(keys)) > 0 {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// permitted are those facts that the register allows to be taken from the device.
+func (s *situation) permitted(keys []FactKey) []FactKey {
+	on := switchesFor(s.settings, s.device.Switches, s.device.Ownership)
+	var out []FactKey
+	for _, k := range keys {
+		if Allowed(k, s.device.Target(), on) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// held lists the profile versions of a unit.
+func (s *situation) held(u *Unit) []Held {
+	var out []Held
+	for _, id := range u.Profiles {
+		for _, p := range s.profiles {
+			if p.ID == id {
+				out = append(out, Held{p.ID, p.Type, p.Name, p.Version})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,169 @@
+package fleet
+
+import (
+	"strings"
+
+	"muster/store"
+)
+
+// wanted returns the profiles that apply to a device, in the order of delivery, and those that were assigned to it and do not
+// reach it, with status and reason. It depends on nothing but what the transaction sees: profiles, assignments, groups, the device and
+// its person (nil without one). A device that is leaving, or has left, is wanted nothing.
+//
+// The profiles are shared with other callers: they must not be changed.
+func (f *Fleet) wanted(tx store.Tx, d *Device, p *Person) ([]*Profile, []Unfit, error) {
+	if d.State != Managed && d.State != Enrolling {
+		return nil, nil, nil
+	}
+	c, err := f.config(tx)
+	if err != nil || len(c.to) == 0 {
+		return nil, nil, err
+	}
+	in, err := f.groupsOf(tx, p, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, u := f.wantedOf(c, d, p, in)
+	return w, u, nil
+}
+
+// wantedOf is wanted over a given config and group membership: pure.
+func (f *Fleet) wantedOf(c *config, d *Device, p *Person, in map[GroupID]bool) ([]*Profile, []Unfit) {
+	var out []*Profile
+	var unfit []Unfit
+	fits := map[ProfileID]bool{}
+	refuse := func(pr *Profile, s ProfileStatusCode, r Reason) {
+		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: s, Reason: r})
+	}
+	// What a profile refers to stands before it in the order, so that fits is complete when it is asked.
+	for _, pr := range c.profiles {
+		if !assigned(c.to[pr.ID], p, in) {
+			continue
+		}
+		if ok, r := f.applies(pr, d.Target()); !ok {
+			refuse(pr, StatusNotApplicable, r)
+			continue
+		}
+		if declarationOf(pr.Type).PerPerson && p == nil {
+			refuse(pr, StatusNotApplicable, Why("profile.no-person"))
+			continue
+		}
+		if v := lacking(c.uses[pr.ID], p); v != "" {
+			refuse(pr, StatusError, Why("profile.person-lacks", "variable", v))
+			continue
+		}
+		if missing := missingRef(c, pr, fits); missing != "" {
+			refuse(pr, StatusError, Why("profile.chain-broken", "missing", c.name(missing)))
+			continue
+		}
+		fits[pr.ID] = true
+		out = append(out, pr)
+	}
+	return f.withoutTwins(c, p, out, unfit, d)
+}
+
+// assigned says whether the assignments reach a device with this person and these groups. Exclusion wins.
+func assigned(to []Assignment, p *Person, in map[GroupID]bool) bool {
+	reached := false
+	for _, a := range to {
+		var hit bool
+		switch a.To {
+		case ToAllDevices:
+			hit = true
+		case ToAllPeople:
+			hit = p != nil
+		case ToGroup:
+			hit = in[a.Group]
+		}
+		if hit && a.Exclude {
+			return false
+		}
+		reached = reached || hit
+	}
+	return reached
+}
+
+// applies says whether a profile can go to a target and, if not, why.
+func (f *Fleet) applies(pr *Profile, t Target) (bool, Reason) {
+	chosen := false
+	for _, pl := range pr.Platforms {
+		chosen = chosen || pl == t.Platform
+	}
+	if !chosen {
+		return false, Why("profile.platform-not-chosen", "platform", string(t.Platform))
+	}
+	possible := false
+	for _, x := range declarationOf(pr.Type).Targets {
+		possible = possible || x == t
+	}
+	if !possible {
+		return false, Why("profile.type-not-on-platform", "type", string(pr.Type), "platform", string(t.Platform))
+	}
+	m := f.modules[t.Platform]
+	if m == nil {
+		return false, Why("profile.platform-off", "platform", string(t.Platform))
+	}
+	return m.Applies(pr, t)
+}
+
+// lacking is the first template variable that the person has nothing for.
+func lacking(uses []string, p *Person) string {
+	for _, name := range uses {
+		if p == nil || variables[name](p) == "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func missingRef(c *config, pr *Profile, fits map[ProfileID]bool) ProfileID {
+	for _, r := range c.refs[pr.ID] {
+		if !fits[r] {
+			return r
+		}
+	}
+	return ""
+}
+
+// withoutTwins takes out mail accounts with one address on one host (B8): a device takes only one of them and which one would
+// be chance, so that none is delivered and each names the other.
+func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit, d *Device) ([]*Profile, []Unfit) {
+	byAccount := map[string][]*Profile{}
+	key := map[ProfileID]string{}
+	for _, pr := range in {
+		if pr.Type == TypeEmail {
+			k := accountKey(c.values[pr.ID], p)
+			key[pr.ID] = k
+			byAccount[k] = append(byAccount[k], pr)
+		}
+	}
+	if len(byAccount) == len(key) {
+		return in, unfit
+	}
+	var out []*Profile
+	for _, pr := range in {
+		twins := byAccount[key[pr.ID]]
+		if pr.Type != TypeEmail || len(twins) == 1 {
+			out = append(out, pr)
+			continue
+		}
+		var others []string
+		for _, t := range twins {
+			if t.ID != pr.ID {
+				others = append(others, t.Name)
+			}
+		}
+		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict,
+			Reason: Why("profile.same-account", "other", strings.Join(others, ", "))})
+	}
+	return out, unfit
+}
+
+// accountKey is what tells mail accounts apart on a device: address and host.
+func accountKey(v Values, p *Person) string {
+	address, err := fillText(v.String("address"), p)
+	if err != nil {
+		address = v.String("address")
+	}
+	return strings.ToLower(address) + "\x00" + strings.ToLower(v.String("host"))
+}
