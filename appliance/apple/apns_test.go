@@ -96,12 +96,13 @@ func (a *apns) answers(status int, body string, headers ...string) {
 
 // pushing is a rig that pushes to a stand-in.
 func pushing(t testing.TB, a *apns, cert func() (*tls.Certificate, error)) *rig {
-	return newRig(t, func(c *Config) {
+	r := newRig(t, func(c *Config) {
 		c.PushURL = a.server.URL
 		c.PushRoots = poolOf(a.server.Certificate())
 		c.PushAtOnce = 4
-		c.PushIdentity = func(context.Context) (*tls.Certificate, error) { return cert() }
 	})
+	r.fleet.pushID = cert
+	return r
 }
 
 func (r *rig) wake(topic string, at time.Time) fleet.Wake {
@@ -180,16 +181,16 @@ func TestPushResults(t *testing.T) {
 
 func TestPushWithoutAskingApple(t *testing.T) {
 	a := newAPNs(t)
-	good := pushCertificate(t, testTopic, time.Now().Add(time.Hour))
+	good, old := pushCertificate(t, testTopic, time.Now().Add(time.Hour)), pushCertificate(t, testTopic, time.Now().Add(-time.Hour))
 	for _, c := range []struct {
 		name  string
 		cert  func() (*tls.Certificate, error)
 		topic string
 		code  string
 	}{
-		{"no push certificate", func() (*tls.Certificate, error) { return nil, fleet.ErrNotFound }, testTopic, codePushNoCert},
+		{"no push certificate", func() (*tls.Certificate, error) { return nil, nil }, testTopic, codePushNoCert},
 		{"an expired one", func() (*tls.Certificate, error) {
-			return pushCertificate(t, testTopic, time.Now().Add(-time.Hour)), nil
+			return old, nil
 		}, testTopic, codePushExpired},
 		{"a device of another topic", func() (*tls.Certificate, error) { return good, nil }, "com.apple.mgmt.External.older", codePushTopic},
 	} {

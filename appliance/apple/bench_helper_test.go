@@ -57,8 +57,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		settings: fleet.Settings{Organisation: "Example BV", URL: "https://muster.example.nl", DeviceURL: "https://mdm.example.nl/", SignMessages: true},
 		push:     &fleet.PushCertificate{Topic: testTopic}}
 	r := &rig{t: t, db: db, pki: authority, fleet: f, now: time.Now()}
-	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.DiscardHandler),
-		PushIdentity: func(context.Context) (*tls.Certificate, error) { return nil, fleet.ErrNotFound }}
+	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&conf)
 	}
@@ -98,6 +97,7 @@ type fakeFleet struct {
 	pki      *pki.Authority
 	settings fleet.Settings
 	push     *fleet.PushCertificate
+	pushID   func() (*tls.Certificate, error)
 
 	mu        sync.Mutex
 	enrolment *fleet.Enrolment // behind every ticket
