@@ -127,8 +127,20 @@ func (f *fakeFleet) Settings(context.Context) (*fleet.Settings, error) {
 	return &s, nil
 }
 func (f *fakeFleet) PushCertificate(context.Context) (*fleet.PushCertificate, error) {
-	return f.push, nil
+	if f.pushID == nil {
+		return f.push, nil
+	}
+	c, err := f.pushID()
+	if c == nil {
+		return nil, err
+	}
+	topic, notAfter, err := readPushCertificate(c.Certificate[0])
+	sum := sha256.Sum256(c.Certificate[0])
+	return &fleet.PushCertificate{Topic: topic, NotAfter: notAfter, Fingerprint: hex.EncodeToString(sum[:])}, err
 }
+
+func (f *fakeFleet) PushIdentity(context.Context) (*tls.Certificate, error) { return f.pushID() }
+
 func (f *fakeFleet) Device(_ context.Context, _ fleet.Actor, id fleet.DeviceID) (*fleet.Device, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
