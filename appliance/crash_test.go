@@ -28,8 +28,15 @@ func TestMain(m *testing.M) {
 		runCrashChild(raw)
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, f := range cleanups {
+		f()
+	}
+	os.Exit(code)
 }
+
+// cleanups run after all tests and benchmarks, for what outlives one of them.
+var cleanups []func()
 
 type childConfig struct{ Data, Key, Listen, URL, DeviceURL string }
 

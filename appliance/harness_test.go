@@ -30,12 +30,16 @@ type world struct {
 // newWorld starts one. What is on top of the first day's set-up is up to the test.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldIn(t, t.TempDir())
+}
+
+func newWorldIn(t testing.TB, dir string) *world {
+	t.Helper()
 	apns, err := sim.NewAPNs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { apns.Close() })
-	dir := t.TempDir()
 	c, err := demoConfig(DemoConfig{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}, apns, testLog(t))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallstep/scep"
+
 	"muster/pki"
 	"muster/store"
 )
@@ -371,6 +373,52 @@ func TestSCEPRenewal(t *testing.T) {
 			t.Fatal("granted")
 		}
 	})
+}
+
+// TestGetCACertForApple holds the bundle against the rules of Apple's client: every certificate leads to one root, and
+// exactly one below it may both sign and be encrypted to.
+func TestGetCACertForApple(t *testing.T) {
+	f := newFixture(t)
+	contentType, body, err := f.a.SCEP(context.Background(), "GetCACert", []byte("device"))
+	if err != nil || contentType != "application/x-x509-ca-ra-cert" {
+		t.Fatal(contentType, err)
+	}
+	bundle, err := scep.CACerts(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, all := x509.NewCertPool(), x509.NewCertPool()
+	for _, c := range bundle {
+		all.AddCert(c)
+		if bytes.Equal(c.RawSubject, c.RawIssuer) {
+			roots.AddCert(c)
+		}
+	}
+	registrars := 0
+	for _, c := range bundle {
+		chains, err := c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: all, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if err != nil || !chains[0][len(chains[0])-1].Equal(f.a.Root()) {
+			t.Errorf("%s does not lead to the root: %v", c.Subject, err)
+			continue
+		}
+		sign, encrypt := c.KeyUsage&x509.KeyUsageDigitalSignature != 0, c.KeyUsage&x509.KeyUsageKeyEncipherment != 0
+		if len(chains[0]) > 1 && sign != encrypt {
+			t.Errorf("%s would be taken for half a registrar", c.Subject)
+		}
+		if sign && encrypt {
+			registrars++
+			if _, ok := c.PublicKey.(*rsa.PublicKey); !ok {
+				t.Error("the registrar's key is not RSA")
+			}
+		}
+	}
+	if registrars != 1 {
+		t.Errorf("%d registrars", registrars)
+	}
+	contentType, body, err = f.a.SCEP(context.Background(), "GetCACert", []byte(pki.SCEPNameRA))
+	if err != nil || contentType != "application/x-x509-ca-cert" || !bytes.Equal(body, f.a.RA().Raw) {
+		t.Error("the single form is not the registrar's certificate", contentType, err)
+	}
 }
 
 // TestSCEPOddSubjects sends subjects that crypto/x509 refuses to parse.

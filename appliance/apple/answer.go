@@ -18,6 +18,7 @@ func readAnswer(msg dict) (*fleet.Answer, error) {
 	if order == "" || len(order) > 200 {
 		return nil, bad("result without a command", nil)
 	}
+	order, removal := strings.CutSuffix(order, removalMark)
 	ans := &fleet.Answer{Order: fleet.OrderID(order)}
 	switch status {
 	case "Acknowledged":
@@ -25,11 +26,11 @@ func readAnswer(msg dict) (*fleet.Answer, error) {
 		readResult(ans, msg)
 	case "Error":
 		ans.Outcome = fleet.Failed
-		readFailure(ans, msg)
+		readFailure(ans, msg, removal)
 	case "CommandFormatError":
 		ans.Outcome = fleet.Malformed
 		ans.Reason = explain(msg.list("ErrorChain"))
-		if ans.Reason.Code == "apple.error" {
+		if ans.Reason.Code == codeError {
 			ans.Reason.Code = codeFormat
 		}
 	case "NotNow":
@@ -117,17 +118,17 @@ func managedApps(d dict) []fleet.App {
 	return out
 }
 
-// readFailure reads an error chain: what is at fault, and whether it can be mended by the person.
-func readFailure(ans *fleet.Answer, msg dict) {
+// readFailure reads an error chain: what is at fault, whether it can be mended by the person, and, of a removal, whether there was nothing
+// to remove: 12075 not installed, 12013 not ours.
+func readFailure(ans *fleet.Answer, msg dict, removal bool) {
 	ans.Reason = explain(msg.list("ErrorChain"))
-	number := ans.Reason.Args["number"]
-	switch number {
-	case "12075", "12013": // not installed; not ours: only RemoveProfile is answered so
+	if removal && (ans.Reason.Code == "apple.profile-not-there" || ans.Reason.Code == "apple.profile-not-ours") {
 		ans.Outcome = fleet.Absent
-	case "21005":
-		ans.Account = true
 	}
-	ans.Blames = blamed(number)
+	ans.Account = ans.Reason.Code == codeAccount
+	if appleDomain(ans.Reason.Args["domain"]) {
+		ans.Blames = blamed(ans.Reason.Args["number"])
+	}
 }
 
 // blamed is the type of profile that an error number speaks of; numbers come in thousands by subject.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // Names under which device secrets are kept sealed. They are facts of the register, which takes them from corporate devices only.
@@ -72,14 +73,11 @@ func (a *Apple) authenticate(ctx context.Context, c fleet.Contact, msg dict, har
 	if err := a.checkTopic(ctx, msg.text("Topic")); err != nil {
 		return reply{}, err
 	}
-	name := msg.text("DeviceName")
-	if name == "" {
-		name = msg.text("ModelName")
+	name, err := a.nameOf(ctx, c.Identity.Enrolment, msg)
+	if err != nil {
+		return reply{}, err
 	}
-	if name == "" {
-		name = msg.text("ProductName")
-	}
-	_, err := a.fleet.Enrol(ctx, c, fleet.EnrolInput{
+	_, err = a.fleet.Enrol(ctx, c, fleet.EnrolInput{
 		Hardware: hardware,
 		Platform: platformOf(msg),
 		Name:     name,
@@ -87,6 +85,25 @@ func (a *Apple) authenticate(ctx context.Context, c fleet.Contact, msg dict, har
 		Topic:    msg.text("Topic"),
 	})
 	return nothing, err
+}
+
+// nameOf is what the device is called until an administrator says otherwise: its own name where that may be taken. The name of a personal
+// device is its person's affair, and often names them.
+func (a *Apple) nameOf(ctx context.Context, e fleet.EnrolmentID, msg dict) (string, error) {
+	data, err := a.enrolmentData(ctx, e)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	keys := []string{"ModelName", "ProductName"}
+	if data != nil && data.Ownership == fleet.Corporate {
+		keys = []string{"DeviceName", "ModelName", "ProductName"}
+	}
+	for _, k := range keys {
+		if s := msg.text(k); s != "" {
+			return clip(s), nil
+		}
+	}
+	return "", nil
 }
 
 // checkTopic refuses an enrolment under another push topic than ours: the device could never be woken.

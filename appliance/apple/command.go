@@ -70,11 +70,21 @@ func (a *Apple) render(ctx context.Context, c fleet.Contact, o *fleet.Order) ([]
 	if err != nil {
 		return nil, err
 	}
-	b, err := writePlist(envelope{CommandUUID: string(o.ID), Command: cmd})
+	b, err := writePlist(envelope{CommandUUID: commandUUID(o), Command: cmd})
 	if err != nil {
 		return nil, ours(err)
 	}
 	return b, nil
+}
+
+// removalMark ends the CommandUUID of removals: the answer "there is no such profile" means that the wish is fulfilled only there.
+const removalMark = "-remove"
+
+func commandUUID(o *fleet.Order) string {
+	if o.Step.Kind == fleet.StepRemove || o.Step.Kind == fleet.StepUnenrol {
+		return string(o.ID) + removalMark
+	}
+	return string(o.ID)
 }
 
 func (a *Apple) commandFor(ctx context.Context, c fleet.Contact, o *fleet.Order) (any, error) {

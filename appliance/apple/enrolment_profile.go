@@ -27,6 +27,7 @@ const challengeLife = time.Hour
 type enrolmentData struct {
 	Enrolment    fleet.EnrolmentID `json:"enrolment"`
 	Platform     fleet.Platform    `json:"platform"`
+	Ownership    fleet.Ownership   `json:"ownership"`
 	Organisation string            `json:"organisation"`
 	BaseURL      string            `json:"base_url"`
 	Topic        string            `json:"topic"`
@@ -61,7 +62,7 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 		return nil, fleet.Refuse(fleet.ErrNotApplicable, codeNoAddress)
 	}
 	data := &enrolmentData{
-		Enrolment: enrolment.ID, Platform: enrolment.Platform, Organisation: s.Organisation, BaseURL: deviceURL(s),
+		Enrolment: enrolment.ID, Platform: enrolment.Platform, Ownership: enrolment.Ownership, Organisation: s.Organisation, BaseURL: deviceURL(s),
 		Topic: push.Topic, Rights: rightsFor(enrolment.Ownership), Capabilities: capabilitiesFor(enrolment.Ownership),
 		SignMessage: s.SignMessages,
 	}
@@ -107,6 +108,15 @@ func deviceURL(s *fleet.Settings) string {
 		u = s.URL
 	}
 	return strings.TrimRight(u, "/")
+}
+
+// enrolmentData is what an enrolment's profile was made from; store.ErrNotFound when it was made elsewhere.
+func (a *Apple) enrolmentData(ctx context.Context, e fleet.EnrolmentID) (data *enrolmentData, err error) {
+	err = a.db.View(ctx, func(tx store.Tx) error {
+		data, err = enrolmentRecords.Get(tx, string(e))
+		return err
+	})
+	return data, err
 }
 
 // render makes the profile: the identity first, then management, then the roots. Everything but the challenge is the same each time.
@@ -155,12 +165,7 @@ func (a *Apple) renew(ctx context.Context, o *fleet.Order) (any, error) {
 	if o.Renewal == "" {
 		return nil, ours(errors.New("renewal without a challenge"))
 	}
-	var data *enrolmentData
-	err := a.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		data, err = enrolmentRecords.Get(tx, string(o.Device.Enrolment))
-		return err
-	})
+	data, err := a.enrolmentData(ctx, o.Device.Enrolment)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &unrenderable{fleet.Failed, fleet.Why(codeNoEnrolment), err}
 	}

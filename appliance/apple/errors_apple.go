@@ -15,6 +15,7 @@ const (
 	codeNoUnlockToken = "apple.no-unlock-token"
 	codeNoEnrolment   = "apple.enrolment-data-lost"
 	codeError         = "apple.error"
+	codeAccount       = "apple.account-exists" // B8
 )
 
 // errorCodes explains Apple's error numbers (the archived protocol reference; newer systems use the same numbers under domains
@@ -48,7 +49,7 @@ var errorCodes = map[int64]string{
 	12076: "apple.no-user-channel",
 	18000: "apple.mail-server", 18001: "apple.mail-unreachable", 18002: "apple.mail-credentials",
 	21000: "apple.mail-policy", 21001: "apple.mail-policy", 21002: "apple.mail-encryption", 21003: "apple.mail-unreachable",
-	21004: "apple.mail-not-created", 21005: "apple.account-exists", 21006: "apple.mail-certificate", 21007: "apple.mail-not-verified",
+	21004: "apple.mail-not-created", 21005: codeAccount, 21006: "apple.mail-certificate", 21007: "apple.mail-not-verified",
 	21009: "apple.mail-no-service",
 	22000: "apple.identity-refused", 22001: "apple.identity-refused", 22002: "apple.identity-refused", 22003: "apple.identity-refused",
 	22004: "apple.identity-refused", 22005: "apple.identity-unreachable", 22006: "apple.identity-refused", 22007: "apple.identity-refused",

@@ -18,3 +18,15 @@ func newRoot(h header, cert *x509.Certificate) rootPayload {
 }
 
 const roleRoot = "root"
+
+// trustedRoot renders a trusted-root profile: the root of our own CA, or one that was uploaded.
+func (r *rendering) trustedRoot(p *fleet.Profile) ([]any, error) {
+	v, cert := r.settings[p.ID], r.root
+	if v.String("source") != "internal" {
+		var err error
+		if cert, err = fleet.ParseCertificate(v.String("certificate")); err != nil {
+			return nil, err
+		}
+	}
+	return []any{newRoot(r.head("com.apple.security.root", p, roleRoot), cert)}, nil
+}

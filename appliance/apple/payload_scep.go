@@ -25,12 +25,6 @@ type scepContent struct {
 	KeyType          string `plist:"Key Type"`
 	KeyUsage         int    `plist:"Key Usage"`  // 1 signing, 4 encryption
 	KeyIsExtractable *bool  `plist:",omitempty"` // macOS 10.13.4
-	SubjectAltName   *names `plist:",omitempty"`
-}
-
-type names struct {
-	RFC822Name      string `plist:"rfc822Name,omitempty"`
-	NTPrincipalName string `plist:"ntPrincipalName,omitempty"`
 }
 
 // newSCEP fills in what all our identities have in common: RSA, because Apple's SCEP knows nothing else, with 2048 bits, because its
@@ -47,15 +41,24 @@ func newSCEP(h header, url, label, challenge string, platform fleet.Platform) sc
 
 const roleIdentity = "identity"
 
-// identity renders an identity-certificate profile: SCEP at our own CA with a one-time challenge.
+// identity renders an identity-certificate profile: SCEP at our own CA with a one-time challenge. Size and use of the key are the
+// profile's; the certificate itself is issued from fleet's record.
 func (r *rendering) identity(p *fleet.Profile) ([]any, error) {
 	challenge := r.order.Secrets[p.ID]
 	if challenge == "" {
 		return nil, errors.New("no challenge for the identity")
 	}
-	label := string(r.order.Device.ID)
-	if r.order.Person != nil && r.order.Person.Mail != "" {
-		label = r.order.Person.Mail
+	want, err := fleet.IdentityFor(p, r.order.Person)
+	if err != nil {
+		return nil, err
 	}
-	return []any{newSCEP(r.head("com.apple.security.scep", p, roleIdentity), r.scepURL, label, challenge, r.platform)}, nil
+	out := newSCEP(r.head("com.apple.security.scep", p, roleIdentity), r.scepURL, want.Subject.CommonName, challenge, r.platform)
+	out.PayloadContent.Keysize = want.KeySize
+	switch want.KeyUsage {
+	case "signature":
+		out.PayloadContent.KeyUsage = 1
+	case "encipherment":
+		out.PayloadContent.KeyUsage = 4
+	}
+	return []any{out}, nil
 }

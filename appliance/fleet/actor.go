@@ -14,11 +14,12 @@ const (
 // Actor is who acts, with what rights, from where. The zero Actor may do nothing.
 type Actor struct {
 	Kind        ActorKind
-	ID          string // AdminID, PersonID, DeviceID or job name
-	Name        string // for the audit log
-	From        string // source address, for the audit log
-	Via         string // "ui", "api", "cli", "protocol"
-	Token       TokenID
+	ID          string    // AdminID, PersonID, DeviceID or job name
+	Name        string    // for the audit log
+	From        string    // source address, for the audit log
+	Via         string    // "ui", "api", "cli", "protocol"
+	Token       TokenID   // set when an API token acts
+	Session     SessionID // set when a sign-in acts
 	Permissions map[Permission]bool
 	Tags        []Tag // scope; empty with AllTags false sees only untagged things
 	AllTags     bool

@@ -15,6 +15,7 @@ type changeScope struct {
 	Person  PersonID  `json:"person,omitempty"`  // attributes or memberships
 	Device  DeviceID  `json:"device,omitempty"`  // its person, tags or memberships
 	Why     string    `json:"why,omitempty"`     // reason of the wakes that follow
+	Quiet   bool      `json:"quiet,omitempty"`   // only names changed: rows are written anew, nobody is woken for a new version
 }
 
 // key names the scope: of one scope at most one change record is open.
@@ -43,6 +44,8 @@ type changeRecord struct {
 	Source  string      `json:"source,omitempty"`
 	Cursor  string      `json:"cursor,omitempty"`
 	Again   bool        `json:"again"`
+
+	last bool // the batch in hand ends the round
 }
 
 // changes is bounded by construction: one record a scope, however often it changes.
@@ -51,8 +54,9 @@ var changes = store.Define("ch", func(c *changeRecord) string { return c.ID },
 )
 
 // noteChange tells the fan-out, in the caller's transaction and after the caller's own writes, that wishes may have changed.
-// A change of one device is dealt with at once: its status rows are derived anew and it is woken. Every other change leaves a
-// change record, and f.gen rises after the commit.
+// A change of one device is dealt with at once: its status rows are derived anew and it is woken if they differ. Every other change
+// leaves a change record; f.gen rises after the commit, unless the change is one person's, whose devices are then taken out of the memory of
+// idle ones.
 //
 // Whoever caches by f.gen reads it before opening the transaction whose outcome is cached: a snapshot taken before the commit
 // must not be filed under the generation after it.
@@ -68,30 +72,50 @@ func (f *Fleet) noteChange(tx store.Tx, c changeScope) error {
 		if err != nil {
 			return err
 		}
-		if err := f.retag(tx, d); err != nil {
-			return err
-		}
-		if err := f.refreshDeliveries(tx, d); err != nil {
-			return err
-		}
-		return f.wakeDevice(tx, d, c.Why)
+		tx.OnCommit(func() { f.planner.idle.forget(d.ID) })
+		return f.reconsider(tx, d, c)
 	}
 	r, err := changes.Get(tx, c.key())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		r = &changeRecord{ID: c.key(), Scope: c, Order: store.NewID(), At: f.now()}
+		r = &changeRecord{ID: c.key(), Scope: c, Order: c.rank() + store.NewID(), At: f.now().UTC()}
 	case err != nil:
 		return err
 	default:
 		r.Scope.Why = c.Why
+		r.Scope.Quiet = r.Scope.Quiet && c.Quiet
 		r.Again = r.Started
 	}
 	if err := changes.Put(tx, r); err != nil {
 		return err
 	}
-	tx.OnCommit(func() {
-		f.gen.Add(1)
-		f.fan.ring()
-	})
+	tx.OnCommit(f.fan.ring)
+	if c.Person != "" && c.rank() == rankSmall {
+		return f.forgetDevicesOf(tx, c.Person)
+	}
+	tx.OnCommit(func() { f.gen.Add(1) })
 	return nil
+}
+
+// Small changes are served before large ones, which may take minutes.
+const (
+	rankSmall = "0"
+	rankLarge = "1"
+)
+
+func (c changeScope) rank() string {
+	if !c.All && c.Profile == "" && c.Group == "" {
+		return rankSmall
+	}
+	return rankLarge
+}
+
+// forgetDevicesOf makes the devices of one person ask the store at their next call. A directory that changes thousands of people must not
+// make every device do so, which is what a new generation would.
+func (f *Fleet) forgetDevicesOf(tx store.Tx, p PersonID) error {
+	return devices.Each(tx, store.Query{Index: "person", Value: string(p)}, func(d *Device) (bool, error) {
+		id := d.ID
+		tx.OnCommit(func() { f.planner.idle.forget(id) })
+		return true, nil
+	})
 }

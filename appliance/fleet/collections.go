@@ -30,6 +30,12 @@ var (
 	)
 	enrolments = store.Define("en", func(e *Enrolment) string { return string(e.ID) },
 		store.Index[Enrolment]{Name: "ticket", Unique: true, Values: func(e *Enrolment) []string { return nonEmpty(hex.EncodeToString(e.TicketHash)) }},
+		store.Index[Enrolment]{Name: "unbegun", Values: func(e *Enrolment) []string {
+			if e.Device != "" || e.Ended != nil {
+				return nil
+			}
+			return []string{sortable(e.TicketEnds)}
+		}},
 		store.Index[Enrolment]{Name: "device", Values: func(e *Enrolment) []string { return nonEmpty(string(e.Device)) }},
 	)
 	devices = store.Define("de", func(d *Device) string { return string(d.ID) },
@@ -40,6 +46,13 @@ var (
 		store.Index[Device]{Name: "state", Values: func(d *Device) []string { return []string{string(d.State)} }},
 		store.Index[Device]{Name: "platform", Values: func(d *Device) []string { return []string{string(d.Platform)} }},
 		store.Index[Device]{Name: "name", Values: func(d *Device) []string { return []string{strings.ToLower(d.Name)} }},
+		store.Index[Device]{Name: "seen", Values: func(d *Device) []string { return []string{d.LastSeen.UTC().Format("200601021504")} }},
+		store.Index[Device]{Name: "warned", Values: func(d *Device) []string {
+			if d.Warning == nil {
+				return nil
+			}
+			return []string{d.Warning.Code}
+		}},
 		store.Index[Device]{Name: "word", Values: func(d *Device) []string { return searchWords(d.Name, d.Serial, d.Model) }},
 	)
 	profiles = store.Define("pr", func(p *Profile) string { return string(p.ID) },
@@ -52,6 +65,15 @@ var (
 	)
 	actions = store.Define("ac", func(a *Action) string { return string(a.ID) },
 		store.Index[Action]{Name: "device", Values: func(a *Action) []string { return []string{string(a.Device)} }},
+		store.Index[Action]{Name: "expires", Values: func(a *Action) []string {
+			switch a.State {
+			case ActionQueued, ActionSent, ActionAcknowledged:
+				if a.Expires != nil {
+					return []string{sortable(*a.Expires)}
+				}
+			}
+			return nil
+		}},
 		store.Index[Action]{Name: "open", Values: func(a *Action) []string {
 			switch a.State {
 			case ActionQueued, ActionSent, ActionAcknowledged:

@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Device is a managed (or once managed) piece of hardware under its present enrolment.
 type Device struct {
@@ -67,13 +64,6 @@ type DeviceFilter struct {
 	Sort      string        // "" newest first, "name", "last-seen"
 }
 
-func (f *Fleet) Device(ctx context.Context, a Actor, id DeviceID) (*Device, error) {
-	panic("unbuilt")
-}
-func (f *Fleet) Devices(ctx context.Context, a Actor, fl DeviceFilter, q ListQuery) (List[*Device], error) {
-	panic("unbuilt")
-}
-
 type DeviceInput struct {
 	Name    *string
 	Tags    *[]Tag
@@ -82,22 +72,11 @@ type DeviceInput struct {
 	Version int
 }
 
-func (f *Fleet) UpdateDevice(ctx context.Context, a Actor, id DeviceID, in DeviceInput) (*Device, error) {
-	panic("unbuilt")
-}
-
-// Facts held about a device now, with their declarations.
-func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error) {
-	panic("unbuilt")
-}
-
 // App in the inventory of a device, within what D3 allows.
 type App struct {
 	ID, Name, Version string
 	Managed           bool
 }
-
-func (f *Fleet) Apps(ctx context.Context, a Actor, id DeviceID) ([]App, error) { panic("unbuilt") }
 
 // Counts for the overview, kept by the writers, not counted by walking.
 type Counts struct {
@@ -114,8 +93,6 @@ type DayCount struct {
 	Day time.Time `json:"day"`
 	N   int       `json:"n"`
 }
-
-func (f *Fleet) Overview(ctx context.Context, a Actor) (*Counts, error) { panic("unbuilt") }
 
 // Event is one line of a device's timeline.
 type Event struct {

@@ -1,10 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"crypto/x509"
-	"time"
-)
+import "time"
 
 // What a platform package calls while a device talks to it.
 
@@ -14,12 +10,6 @@ type Identity struct {
 	Device      DeviceID // empty before the first Authenticate
 	Fingerprint string
 	Serial      string
-}
-
-// Identify checks chain, binding and revocation of a certificate, per request, resumed TLS sessions included; cached.
-// Errors: ErrForeign, ErrNoRecord, ErrUnrecognized, ErrIdentity.
-func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity, error) {
-	panic("unbuilt")
 }
 
 // Contact is one message of a device.
@@ -32,37 +22,12 @@ type Contact struct {
 	NewRun   bool // a new connection run (Apple: Status Idle): postponed steps are offered again
 }
 
-// Enrol is the first message of an enrolment (Apple: Authenticate). A known Hardware under another enrolment is a
-// re-enrolment: open orders end as overtaken, with a receipt, and the old identity is revoked. Refused with ErrGone for a spent enrolment,
-// ErrConflict "device.stolen" for a stolen one, ErrIdentity when the identity already belongs to other hardware.
-func (f *Fleet) Enrol(ctx context.Context, c Contact, in EnrolInput) (*Device, error) {
-	panic("unbuilt")
-}
-
 type EnrolInput struct {
 	Hardware string
 	Platform Platform // as the device says: ios, ipados, macos
 	Name     string
 	Facts    map[FactKey]any
 	Topic    string
-}
-
-// Reach records that a channel can be reached now (Apple: TokenUpdate). The first one makes the device managed. wake is what the Waker needs
-// (sealed by the platform package), stored beside the channel.
-func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, error) {
-	panic("unbuilt")
-}
-
-// Leave records that the device left by itself (Apple: CheckOut): certificates are revoked, a receipt is written, the tombstone stands. During a removal
-// it is its proof.
-func (f *Fleet) Leave(ctx context.Context, c Contact) error { panic("unbuilt") }
-
-// Secret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
-func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
-	panic("unbuilt")
-}
-func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte, error) {
-	panic("unbuilt")
 }
 
 // StepKind is what the planner wants next.
@@ -135,12 +100,6 @@ const (
 	Malformed Outcome = "malformed" // our bug: not repeated unchanged
 	Absent    Outcome = "absent"    // a removal of what is not there: the wish is fulfilled
 )
-
-// Exchange takes a device's answer (nil when it only calls) and hands out the next order (nil: nothing to do), in one
-// transaction. An answer to an unknown or foreign order is logged and ignored. A device with nothing to do costs no write.
-func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, error) {
-	panic("unbuilt")
-}
 
 // Unit is a delivery unit: what a platform sends as one.
 type Unit struct {

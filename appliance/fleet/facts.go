@@ -173,7 +173,7 @@ func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at tim
 func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error) {
 	var out []Fact
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		if _, err := f.deviceFor(tx, a, id, DevicesRead); err != nil {
+		if _, err := f.deviceOf(tx, a, id, DevicesRead); err != nil {
 			return err
 		}
 		sheet, err := factsOf(tx, id)
@@ -194,7 +194,7 @@ func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error)
 func (f *Fleet) Apps(ctx context.Context, a Actor, id DeviceID) ([]App, error) {
 	var out []App
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		if _, err := f.deviceFor(tx, a, id, DevicesRead); err != nil {
+		if _, err := f.deviceOf(tx, a, id, DevicesRead); err != nil {
 			return err
 		}
 		inv, err := inventories.Get(tx, string(id))

@@ -19,6 +19,7 @@ type identityCache struct {
 	mu      sync.RWMutex
 	epoch   uint64
 	entries map[string]knownIdentity // by fingerprint
+	of      map[EnrolmentID][]string // fingerprints
 }
 
 type knownIdentity struct {
@@ -54,7 +55,10 @@ func (c *identityCache) put(fp string, k knownIdentity, epoch uint64) {
 		return
 	}
 	if c.entries == nil || len(c.entries) >= identitiesMost {
-		c.entries = map[string]knownIdentity{}
+		c.entries, c.of = map[string]knownIdentity{}, map[EnrolmentID][]string{}
+	}
+	if _, ok := c.entries[fp]; !ok {
+		c.of[k.identity.Enrolment] = append(c.of[k.identity.Enrolment], fp)
 	}
 	c.entries[fp] = k
 }
@@ -64,11 +68,10 @@ func (c *identityCache) forget(e EnrolmentID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.epoch++
-	for fp, k := range c.entries {
-		if k.identity.Enrolment == e {
-			delete(c.entries, fp)
-		}
+	for _, fp := range c.of[e] {
+		delete(c.entries, fp)
 	}
+	delete(c.of, e)
 }
 
 // stranger is a certificate of our authority behind which no record stands: an older backup was restored. It can be adopted.
@@ -116,8 +119,7 @@ func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity
 		if err := f.db.Update(ctx, func(tx store.Tx) error { return f.firstUse(tx, id, now) }); err != nil {
 			return nil, err
 		}
-		revision, epoch = f.pki.Revision(), f.planner.identities.now() // and remember it the next time
-		return id, nil
+		return id, nil // and is remembered the next time
 	}
 	f.planner.identities.put(fp, knownIdentity{*id, revision, c.NotAfter}, epoch)
 	return id, nil

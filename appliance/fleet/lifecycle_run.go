@@ -116,7 +116,13 @@ func (f *Fleet) take(tx store.Tx, p *passage, e lifecycleEvent, fx effect) error
 		}
 		return f.pki.VoidChallenges(tx, string(d.Enrolment))
 	case fxOpenReceipt:
-		return f.openReceipt(tx, p, string(p.action.Type))
+		if err := f.openReceipt(tx, p, string(p.action.Type)); err != nil {
+			return err
+		}
+		if len(p.rep.Removal.Units) > 0 {
+			wantLists(p.rep) // also where every single removal is refused: the lists say what is there
+		}
+		return nil
 	case fxCloseReceipt:
 		return f.closeReceipt(tx, p, e)
 	case fxTombstone:

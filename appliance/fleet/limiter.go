@@ -40,22 +40,8 @@ func (l *limiter) init(now func() time.Time) {
 	l.now, l.tries = now, map[string]*tries{}
 }
 
-// wait says how long a key must wait before its next try; 0 = it may try.
-func (l *limiter) wait(key string, m limit) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.tries[key]
-	if t == nil || t.n < m.most {
-		return 0
-	}
-	if d := t.until.Sub(l.now()); d > 0 {
-		return d
-	}
-	delete(l.tries, key)
-	return 0
-}
-
-// wrong counts a wrong try and says how long the key must wait now.
+// wrong counts a try, and says how long the key must wait when it was one too many. Where the outcome is not known yet the try is counted
+// beforehand and given back when it was right: so many at once win nothing.
 func (l *limiter) wrong(key string, m limit) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,6 +59,26 @@ func (l *limiter) wrong(key string, m limit) time.Duration {
 		return t.until.Sub(now)
 	}
 	return 0
+}
+
+// count counts a sign-in try of an address at an account. An address that must wait counts nothing against the account.
+func (l *limiter) count(address, account string) error {
+	if wait := l.wrong(address, addressLimit); wait > 0 {
+		return limited(wait)
+	}
+	if wait := l.wrong(account, accountLimit); wait > 0 {
+		return limited(wait)
+	}
+	return nil
+}
+
+// giveBack takes one try back.
+func (l *limiter) giveBack(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.tries[key]; t != nil && t.n > 0 {
+		t.n--
+	}
 }
 
 // forget ends the counting of a key.

@@ -12,6 +12,7 @@ type organisation struct {
 	hub      hub
 	limits   limiter
 	hashing  hashing
+	needs    deviceNeeds
 }
 
 func (o *organisation) init(now func() time.Time) {

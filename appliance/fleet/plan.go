@@ -12,6 +12,7 @@ type situation struct {
 	device   *Device
 	person   *Person // nil without one
 	rep      *reported
+	read     []byte     // the report as it was stored
 	profiles []*Profile // that apply, in a stable order
 	unfit    []Unfit
 	units    []Unit    // what is wanted, versioned; blocked profiles are left out
@@ -136,24 +137,9 @@ func (s *situation) planRetire() []difference {
 	}
 	rep := s.rep.Channels[DeviceChannel]
 	for _, q := range []QueryKind{QueryProfiles, QueryCertificates} {
-		if len(r.Units) == 0 {
-			continue // nothing was delivered: there is nothing to prove by a list
+		if rep != nil && rep.Queries[q] != nil && rep.Queries[q].Wanted {
+			out = append(out, s.differ(DeviceChannel, Step{Kind: StepQuery, Query: q}, nil))
 		}
-		var seen *queryReport
-		if rep != nil {
-			seen = rep.Queries[q]
-		}
-		if seen == nil {
-			seen = &queryReport{}
-		}
-		after := r.Opened
-		if r.Touched.After(after) {
-			after = r.Touched
-		}
-		if !seen.At.Before(after) && !seen.At.IsZero() || seen.Failed != nil && !seen.Failed.At.Before(after) {
-			continue
-		}
-		out = append(out, s.differ(DeviceChannel, Step{Kind: StepQuery, Query: q}, nil))
 	}
 	return append(out, s.differ(DeviceChannel, Step{Kind: StepUnenrol}, r.Unenrol))
 }
@@ -292,24 +278,8 @@ func (c *channelReport) wantsReadBack() bool {
 	return false
 }
 
-// syncSince is since when the oldest open "sync now" waits.
-func (s *situation) syncSince() time.Time {
-	for _, a := range s.actions {
-		if a.Type == ActSync {
-			return a.Created
-		}
-	}
-	return time.Time{}
-}
-
-// asked says whether a query was answered, well or not, after a moment.
-func (q *queryReport) asked(since time.Time) bool {
-	return q != nil && (q.At.After(since) || q.Failed != nil && q.Failed.At.After(since))
-}
-
 func (s *situation) planQueries() []difference {
 	var out []difference
-	since := s.syncSince()
 	for _, ch := range s.rep.channels() {
 		rep := s.rep.Channels[ch]
 		if ch != DeviceChannel && rep.wantsReadBack() {
@@ -332,11 +302,9 @@ func (s *situation) planQueries() []difference {
 		}
 		step := Step{Kind: StepQuery, Query: q}
 		switch {
-		case !since.IsZero() && !seen.asked(since):
+		case seen == nil || seen.Wanted: // asked for: an earlier failure does not hold it up
 			out = append(out, s.differ(DeviceChannel, step, nil))
-		case seen == nil:
-			out = append(out, s.differ(DeviceChannel, step, nil))
-		case seen.At.IsZero() || seen.Wanted || !s.now.Before(seen.At.Add(s.factsEvery())) ||
+		case seen.At.IsZero() || !s.now.Before(seen.At.Add(s.factsEvery())) ||
 			i == 0 && q == QueryProfiles && rep.wantsReadBack():
 			out = append(out, s.differ(DeviceChannel, step, seen.Failed))
 		}
@@ -383,8 +351,10 @@ func (s *situation) horizon(ch Channel, diffs []difference) time.Time {
 	if id := s.rep.Identity; !id.NotAfter.IsZero() {
 		add(dueFrom(id.NotBefore, id.NotAfter, s.renewBefore()))
 	}
-	for _, a := range s.rep.Access {
-		add(dueFrom(a.NotBefore, a.NotAfter, s.renewBefore()))
+	for _, p := range s.profiles {
+		if a, ok := s.rep.Access[p.ID]; ok {
+			add(dueFrom(a.NotBefore, a.NotAfter, s.accessBefore(p)))
+		}
 	}
 	if rep := s.rep.Channels[DeviceChannel]; rep != nil {
 		for _, q := range s.queries {

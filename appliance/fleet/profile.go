@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 )
@@ -52,9 +51,6 @@ type Declaration struct {
 // Values holds a profile's settings by field key, as decoded JSON values.
 type Values map[string]any
 
-// ProfileTypes returns all declarations in the order of the UI.
-func ProfileTypes() []Declaration { panic("unbuilt") }
-
 // Profile is a named set of settings of one type.
 type Profile struct {
 	ID          ProfileID       `json:"id"`
@@ -66,10 +62,13 @@ type Profile struct {
 	Tags        []Tag           `json:"tags,omitempty"`
 	Created     time.Time       `json:"created"`
 	Updated     time.Time       `json:"updated"`
-	Version     int             `json:"version"`
+	Version     int             `json:"version"`  // rises with each save
+	Revision    int             `json:"revision"` // rises only when what devices get has changed: a new name installs nothing anew
 }
 
+// ProfileInput creates or changes a profile; nil leaves a field as it is. Of a new one Platforms nil means all that the type knows.
 type ProfileInput struct {
+	ID          ProfileID // CheckProfile only: the profile that is edited, empty for a new one
 	Type        ProfileType
 	Name        *string
 	Description *string
@@ -77,81 +76,4 @@ type ProfileInput struct {
 	Settings    json.RawMessage // nil = unchanged
 	Tags        *[]Tag
 	Version     int
-}
-
-// CheckProfile validates without saving; the refusal's Fields say what is wrong. Notes are what does not apply where, and
-// warnings (existing accounts, who will be asked for a password).
-func (f *Fleet) CheckProfile(ctx context.Context, a Actor, in ProfileInput) (notes []Reason, err error) {
-	panic("unbuilt")
-}
-func (f *Fleet) CreateProfile(ctx context.Context, a Actor, in ProfileInput) (*Profile, error) {
-	panic("unbuilt")
-}
-
-// UpdateProfile makes a new version; it reaches devices as one (B9).
-func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in ProfileInput) (*Profile, error) {
-	panic("unbuilt")
-}
-
-// DeleteProfile unassigns it everywhere first: it goes from the devices. Refused while another profile refers to it.
-func (f *Fleet) DeleteProfile(ctx context.Context, a Actor, id ProfileID) error { panic("unbuilt") }
-func (f *Fleet) Profile(ctx context.Context, a Actor, id ProfileID) (*Profile, error) {
-	panic("unbuilt")
-}
-func (f *Fleet) Profiles(ctx context.Context, a Actor, q ListQuery) (List[*Profile], error) {
-	panic("unbuilt")
-}
-
-// ProfileVersions, newest first.
-func (f *Fleet) ProfileVersions(ctx context.Context, a Actor, id ProfileID) ([]*Profile, error) {
-	panic("unbuilt")
-}
-
-// Whom an assignment names.
-const (
-	ToGroup      = "group"
-	ToAllPeople  = "all-people"
-	ToAllDevices = "all-devices"
-)
-
-// Assignment gives a profile to a group, all people or all devices, or keeps it from them.
-type Assignment struct {
-	ID      AssignmentID `json:"id"`
-	Profile ProfileID    `json:"profile"`
-	To      string       `json:"to"` // ToGroup, ToAllPeople, ToAllDevices
-	Group   GroupID      `json:"group,omitempty"`
-	Exclude bool         `json:"exclude"`
-}
-
-func (f *Fleet) Assignments(ctx context.Context, a Actor, id ProfileID) ([]Assignment, error) {
-	panic("unbuilt")
-}
-
-// Assign replaces a profile's assignments. With together, the profiles it refers to (identity, trusted root) get the same
-// (B6).
-func (f *Fleet) Assign(ctx context.Context, a Actor, id ProfileID, to []Assignment, together bool) error {
-	panic("unbuilt")
-}
-
-// Reach is whom an assignment would reach; nothing is written.
-type Reach struct {
-	Devices  int // would get it
-	People   int
-	Gains    int       // newly
-	Loses    int       // would lose it
-	Without  []Unfit   // first 50 that would not, and why (no person, platform, ...)
-	Sample   []*Device // first 20 that would
-	Warnings []Reason  // broken chain (B6), one address twice (B8), who will be asked for a password
-}
-
-// Unfit is a device on which a profile does not apply.
-type Unfit struct {
-	Device  *Device
-	Profile ProfileID
-	Status  ProfileStatusCode // not-applicable, conflict, or error
-	Reason  Reason
-}
-
-func (f *Fleet) PreviewAssign(ctx context.Context, a Actor, id ProfileID, in *ProfileInput, to []Assignment) (*Reach, error) {
-	panic("unbuilt")
 }

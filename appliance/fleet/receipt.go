@@ -164,6 +164,11 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 			}
 			continue
 		}
+		if rc.Kind == string(ActWipe) && row.Data != "directory" && !end.None() {
+			row.addEvidence(end) // nothing is left, whatever it was
+			row.Proved, row.Why = proved, Why("receipt.with-wipe")
+			continue
+		}
 		concerned, missing := 0, 0
 		var refused Reason
 		for _, u := range r.Units {
@@ -182,7 +187,7 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 			concerned++
 			if !u.Evidence.None() && !u.Listed {
 				row.addEvidence(u.Evidence)
-				if r.Profiles.At.After(u.Evidence.At) {
+				if !r.Profiles.None() && !r.Profiles.At.Before(u.Evidence.At) {
 					row.addEvidence(r.Profiles)
 				}
 				continue
@@ -203,9 +208,6 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 		case !end.None():
 			row.addEvidence(end)
 			row.Proved, row.Why = proved, Why("receipt.with-management")
-			if rc.Kind == string(ActWipe) {
-				row.Why = Why("receipt.with-wipe")
-			}
 		case refused.Code != "":
 			row.Proved, row.Why = notProved, Reason{Code: "receipt.refused", DeviceWords: refused.DeviceWords}
 		case len(row.Serials) > 0:
@@ -342,7 +344,7 @@ func (f *Fleet) Receipts(ctx context.Context, a Actor, device DeviceID, q ListQu
 func (f *Fleet) RemovalPreview(ctx context.Context, a Actor, id DeviceID, t ActionType) ([]RemovalRow, error) {
 	var out []RemovalRow
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		d, err := f.deviceFor(tx, a, id, DevicesRead)
+		d, err := f.deviceOf(tx, a, id, DevicesRead)
 		if err != nil {
 			return err
 		}

@@ -76,6 +76,11 @@ type Held struct {
 	Version int         `json:"version"`
 }
 
+// back makes what is present the last thing handed over: a version that the device refused is not on it.
+func (u *unitReport) back() {
+	u.Unit.Version, u.Unit.Profiles, u.Handed = u.Present, idsOf(u.Profiles), u.Profiles
+}
+
 // mayHold says whether something of the unit may be on the device: it was handed over and not proved gone.
 func (u *unitReport) mayHold() bool { return u.Unit.Version != "" && u.Removed.None() }
 
@@ -116,13 +121,12 @@ type removalReport struct {
 	Receipt  ReceiptID     `json:"receipt"`
 	Opened   time.Time     `json:"opened"`
 	Units    []removalUnit `json:"units,omitempty"`   // what was or may have been on the device when the removal began
-	Touched  time.Time     `json:"touched,omitzero"`  // last answer to a removal: lists are asked after it
 	Unenrol  *failure      `json:"unenrol,omitempty"` // refused
+	Begun    bool          `json:"begun,omitempty"`   // something of it was handed over: it cannot be called off
 	Handed   bool          `json:"handed,omitempty"`  // the last step (unenrol, wipe) was handed over
 	Profiles Evidence      `json:"profiles,omitzero"` // profile list taken after the removals
 	Certs    Evidence      `json:"certs,omitzero"`    // certificate list taken after the removals
 	Left     []string      `json:"left,omitempty"`    // fingerprints of access certificates still listed
-	Attempts int           `json:"attempts,omitempty"`
 }
 
 // removalUnit is one unit of a removal.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"muster/pki"
 	"muster/store"
 )
 
@@ -46,6 +47,9 @@ func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
 	}
 	var err error
 	if s.rep, err = reportOf(tx, d); err != nil {
+		return nil, err
+	}
+	if s.read, err = json.Marshal(s.rep); err != nil {
 		return nil, err
 	}
 	if s.settings, err = f.settings(tx); err != nil {
@@ -100,7 +104,7 @@ func (f *Fleet) dueCertificates(tx store.Tx, s *situation) error {
 		if !ok || a.Generation != s.rep.generation(p.ID) {
 			continue
 		}
-		if !s.now.Before(dueFrom(a.NotBefore, a.NotAfter, s.renewBefore())) {
+		if !s.now.Before(dueFrom(a.NotBefore, a.NotAfter, s.accessBefore(p))) {
 			s.rep.reissue(p.ID)
 			continue
 		}
@@ -113,6 +117,24 @@ func (f *Fleet) dueCertificates(tx store.Tx, s *situation) error {
 		}
 	}
 	return nil
+}
+
+// accessBefore is how long before its end the certificate of an identity profile is renewed.
+func (s *situation) accessBefore(p *Profile) time.Duration {
+	if days := p.Values().Int("renew_before"); days > 0 {
+		return daysOf(days)
+	}
+	return s.renewBefore()
+}
+
+// accessBinding is what the certificate of an identity profile is issued for.
+func accessBinding(p *Profile, s *situation) (pki.Binding, error) {
+	w, err := IdentityFor(p, s.person)
+	if err != nil {
+		return pki.Binding{}, fmt.Errorf("identity profile %s: %w", p.ID, err)
+	}
+	return pki.Binding{Purpose: pki.Access, Enrolment: string(s.device.Enrolment), Device: string(s.device.ID), Person: string(s.device.Person),
+		Profile: string(p.ID), Generation: s.rep.generation(p.ID), Subject: w.Subject, Emails: w.Emails, UPN: w.UPN, Lifetime: w.Lifetime}, nil
 }
 
 // isBlocked says whether a profile is left out for now (B8).

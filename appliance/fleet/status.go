@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // ProfileStatusCode is the state of one profile on one device (B10).
 type ProfileStatusCode string
@@ -33,35 +30,11 @@ type ProfileStatus struct {
 	Evidence Evidence          `json:"evidence"` // of the status shown
 }
 
-// DeviceProfiles lists every profile that is wanted of, or still on, a device.
-func (f *Fleet) DeviceProfiles(ctx context.Context, a Actor, id DeviceID) ([]ProfileStatus, error) {
-	panic("unbuilt")
-}
-
-// ProfileDevices lists the status of a profile on each device; status "" = all.
-func (f *Fleet) ProfileDevices(ctx context.Context, a Actor, id ProfileID, status ProfileStatusCode, q ListQuery) (List[ProfileStatus], error) {
-	panic("unbuilt")
-}
-
-// ProfileCounts by status.
-func (f *Fleet) ProfileCounts(ctx context.Context, a Actor, id ProfileID) (map[ProfileStatusCode]int, error) {
-	panic("unbuilt")
-}
-
-// RetryProfile tries a failed or blocked profile again at the next contact ("I removed the account").
-func (f *Fleet) RetryProfile(ctx context.Context, a Actor, d DeviceID, p ProfileID) error {
-	panic("unbuilt")
-}
-
-// Standing says in one sentence whether all is well with a device and, if not, the one thing to do.
+// Standing is one sentence about a device.
 type Standing struct {
 	Well    bool
 	Reason  Reason     // "well", "waiting.contact", "removing", ...
 	Last    time.Time  // last contact
 	Nudged  *time.Time // last push
 	NextTry *time.Time // next push
-}
-
-func (f *Fleet) Standing(ctx context.Context, a Actor, id DeviceID) (*Standing, error) {
-	panic("unbuilt")
 }

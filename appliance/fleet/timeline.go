@@ -28,17 +28,14 @@ func below(d DeviceID) store.Query {
 func (f *Fleet) Timeline(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Event], error) {
 	out := List[*Event]{Total: -1}
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		if _, err := f.deviceFor(tx, a, id, DevicesRead); err != nil {
+		_, err := f.deviceOf(tx, a, id, DevicesRead)
+		if err != nil {
 			return err
 		}
 		sq := below(id)
 		sq.Cursor, sq.Limit, sq.Reverse = q.Cursor, pageLimit(q.Limit), !q.Reverse
-		page, err := timeline.List(tx, sq)
-		if err != nil {
-			return badCursor(err)
-		}
-		out.Items, out.Next = page.Items, page.Next
-		return nil
+		out.Items, out.Next, err = pageOf(tx, timeline, sq, sq.Limit, func(*Event) (bool, error) { return true, nil })
+		return err
 	})
 	return out, err
 }

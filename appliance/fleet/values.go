@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -108,6 +109,9 @@ func (v Values) refs(t ProfileType) []ProfileID {
 	}
 	return out
 }
+
+// sortedKeys of a map of counts.
+func sortedKeys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }
 
 // wholeNumber reads an integer as encoding/json or Go code gives it.
 func wholeNumber(x any) (int, bool) {

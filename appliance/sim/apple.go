@@ -72,6 +72,7 @@ type management struct {
 	user                  *channel // macOS, once somebody has logged in
 	unlockToken           []byte
 	since                 time.Time
+	owesToken             bool // a token update after renewal has not arrived yet; guarded by Apple.mu
 }
 
 // channel is one of the two lines between a device and its server.
@@ -113,6 +114,14 @@ func (d *Apple) begin(ctx context.Context) error {
 }
 
 func (d *Apple) end() { <-d.turn }
+
+// Close hangs up: it ends the connections that the device keeps open to its server.
+// The device stays what it is and may connect again.
+func (d *Apple) Close() {
+	if m := d.managed(); m != nil {
+		d.hangUp(m.client)
+	}
+}
 
 // managed returns the management in force, or nil.
 func (d *Apple) managed() *management {

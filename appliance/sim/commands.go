@@ -137,7 +137,6 @@ func (d *Apple) deviceLock(_ context.Context, _ *management, _ *channel, c dict)
 		return a
 	}
 	d.locked = true
-	d.nudge()
 	keys := dict{}
 	if str(c, "Message") != "" || str(c, "PhoneNumber") != "" {
 		keys["MessageResult"] = "Success"

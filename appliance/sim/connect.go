@@ -40,7 +40,10 @@ func (d *Apple) Connect(ctx context.Context) error {
 	case m == nil:
 		return d.failed(ErrUnmanaged)
 	}
-	err := d.converse(ctx, m.device)
+	err := d.payToken(ctx, m)
+	if err == nil {
+		err = d.converse(ctx, m.device)
+	}
 	if m := d.managed(); err == nil && m != nil && m.user != nil {
 		err = d.converse(ctx, m.user)
 	}
@@ -50,10 +53,13 @@ func (d *Apple) Connect(ctx context.Context) error {
 // maxRun bounds the commands of one connection run: a server that goes on longer loops.
 const maxRun = 1000
 
+// maxDeclined bounds how often a command is put off in one run before the device hangs up.
+const maxDeclined = 3
+
 // converse is one connection run on one channel.
 func (d *Apple) converse(ctx context.Context, ch *channel) error {
 	msg := d.identify(ch, dict{"Status": "Idle"}, nil)
-	declined := map[string]bool{}
+	declined := map[string]int{}        // how often each was put off in this run
 	var then func(context.Context) bool // of the command answered last
 	for range maxRun {
 		m := d.managed() // a command may renew or end it
@@ -89,14 +95,17 @@ func (d *Apple) converse(ctx context.Context, ch *channel) error {
 		var a answer
 		if kind == "" {
 			a = answer{status: "CommandFormatError", chain: refuse(domainMDM, 12008, "The command has no RequestType.")}
-		} else if declined[uuid] {
-			d.complain("%s %s was offered again in the same run after NotNow", kind, uuid)
+		} else if declined[uuid] > 0 {
+			d.complain("%s was offered again in the same run after NotNow", kind)
+			if declined[uuid] >= maxDeclined {
+				return errors.New("the same command is offered over and over after NotNow")
+			}
 			a = answer{status: "NotNow"}
 		} else {
 			a = d.obey(ctx, m, ch, kind, c)
 		}
 		if a.status == "NotNow" {
-			declined[uuid] = true
+			declined[uuid]++
 		}
 		lost := d.losesAnswer(a)
 		d.remember(ch, uuid, kind, a, lost)

@@ -209,19 +209,39 @@ func (d *Apple) updateManagement(ctx context.Context, m *management, p *profile,
 		return notInstalled(ref)
 	}
 	next.client = d.mdmClient(next.id, p)
-	if err := d.tokenUpdate(ctx, next, next.device, false); err != nil {
-		d.hangUp(next.client)
-		return notInstalled(cannotCheckIn(err))
-	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.mdm == nil {
+		d.mu.Unlock()
 		return ErrUnmanaged
 	}
 	d.put(&installed{profile: p, enrolment: true, ids: ids})
 	d.hangUp(m.client)
+	next.owesToken = true
 	d.mdm = next
+	d.mu.Unlock()
 	d.log.Info("identity renewed", "identity", next.id.cert.SerialNumber.String())
+	// A failure does not bring the old identity back: the server may have seen the new
+	// one. The message is owed until the next connection.
+	if err := d.payToken(ctx, next); err != nil {
+		d.log.Info("token update after renewal did not arrive", "error", err)
+	}
+	return nil
+}
+
+// payToken sends the token update that a renewal left owing.
+func (d *Apple) payToken(ctx context.Context, m *management) error {
+	d.mu.Lock()
+	owes := m.owesToken
+	d.mu.Unlock()
+	if !owes {
+		return nil
+	}
+	if err := d.tokenUpdate(ctx, m, m.device, false); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	m.owesToken = false
+	d.mu.Unlock()
 	return nil
 }
 

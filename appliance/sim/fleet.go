@@ -125,12 +125,9 @@ func (f *fleet) live(ctx context.Context, i int) {
 		return
 	}
 	opts := Options{Kind: f.kinds[i%len(f.kinds)], Seed: f.o.Seed + int64(i), Roots: f.o.Roots, Identity: f.o.Identity, Keys: f.keys, KeyBits: f.o.KeyBits,
-		Push: f.o.Push, Poll: f.o.Poll, Logger: f.o.Logger}
+		Push: f.o.Push, Poll: f.o.Poll, Logger: f.o.Logger, Transport: f.shared}
 	if f.o.Mood != nil {
 		opts.Mood = f.o.Mood(i)
-	}
-	if f.o.Identity == IdentitySignature {
-		opts.Transport = f.shared
 	}
 	d := NewApple(opts)
 	err := d.Enrol(ctx, f.o.Link)
@@ -143,6 +140,7 @@ func (f *fleet) live(ctx context.Context, i int) {
 	if err == nil && f.o.Stay {
 		_ = d.Run(ctx) // ends without an error
 	}
+	d.Close()
 	f.commands.Add(int64(len(d.State().Commands)))
 }
 

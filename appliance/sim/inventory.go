@@ -49,7 +49,7 @@ func (d *Apple) facts(m *management, ch *channel) map[string]fact {
 		"DeviceName": h.name, "OSVersion": h.os, "BuildVersion": h.build, "ModelName": h.model.marketing, "Model": h.model.number + "LL",
 		"ModelNumber": h.model.number + "LL/A", "ProductName": h.model.product, "SerialNumber": h.serial,
 		"DeviceCapacity": h.model.capacity, "AvailableDeviceCapacity": h.available, "BatteryLevel": h.battery, "IsSupervised": d.supervised(),
-		"SupplementalBuildVersion": h.build, "SupplementalOSVersionExtra": "",
+		"SupplementalBuildVersion": h.build,
 	})
 	add(rightNetwork, dict{"WiFiMAC": h.wifi, "BluetoothMAC": h.bt})
 	if h.kind == Mac {

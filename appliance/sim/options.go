@@ -36,7 +36,7 @@ type Options struct {
 	Supervised                                 bool  // an iPhone or iPad prepared by Apple Configurator; an enrolled Mac always counts as supervised
 
 	Roots     *x509.CertPool  // trusted for TLS and for signed profiles; nil: the system's
-	Transport *http.Transport // shared by devices that show no certificate in TLS; nil: each device has its own
+	Transport *http.Transport // shared by devices for pages, SCEP and, with IdentitySignature, management; it must trust the server; nil: each has its own
 	Identity  Identity        // how it shows who it is; blank: by TLS and by signature
 	Keys      *Keys           // where private keys come from; nil: each is generated when needed
 	KeyBits   int             // least size of RSA keys; 0: what the profile asks for
@@ -54,7 +54,7 @@ type Options struct {
 // Mood is how a device departs from the obedient one. The zero Mood is obedient.
 type Mood struct {
 	NotNow       int           // so many InstallProfile commands are answered NotNow (the screen is locked)
-	NotNowFor    time.Duration // how long until it reconnects by itself after NotNow; 0: Poll
+	NotNowFor    time.Duration // how long until the person unlocks a locked screen and the device reconnects by itself (in Run); 0: Poll
 	LosesAnswers int           // so many commands are executed while their acknowledgement is lost; the device reconnects
 
 	OfflineAfterEnrol time.Duration // goes offline so long after enrolment (with OfflineFor)

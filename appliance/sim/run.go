@@ -14,6 +14,11 @@ func (d *Apple) Run(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
+	defer d.Close()
+	select {
+	case <-d.wake: // the first connection follows anyway
+	default:
+	}
 	l := life{d: d, events: d.plan(m.since)}
 	l.connect(ctx) // as after the start of a device
 	for ctx.Err() == nil {
@@ -123,7 +128,7 @@ func (l *life) hasReason() bool {
 	d := l.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.offline && !d.locked
+	return !d.offline && !(d.locked && d.hw.kind == Mac)
 }
 
 // pushed obeys a push whose magic is right; Apple's devices ignore any other.

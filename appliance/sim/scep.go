@@ -39,6 +39,7 @@ type scepClient struct {
 	bits int // least key size
 	ber  bool
 	now  time.Time
+	note func(format string, args ...any) // takes complaints
 }
 
 // The signed attributes of SCEP, all beneath 2.16.840.1.113733.1.9.
@@ -210,6 +211,11 @@ func (s scepClient) authorities(ctx context.Context, base, name string, fingerpr
 		if _, isRSA := c.PublicKey.(*rsa.PublicKey); isRSA && usable && (ra == nil || ra.IsCA) {
 			ra = c
 		}
+	}
+	// A CA alone is taken without keyEncipherment: servers in the field offer such.
+	if _, isRSA := certs[0].PublicKey.(*rsa.PublicKey); ra == nil && ca != nil && isRSA && ctype == "application/x-x509-ca-cert" {
+		s.note("the CA certificate for SCEP has no keyEncipherment")
+		ra = ca
 	}
 	switch {
 	case ra == nil:

@@ -1,0 +1,255 @@
+package appliance
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/micromdm/plist"
+)
+
+// connections is how many connections the load keeps open.
+const connections = 16
+
+// load spreads b.N calls over the connections and reports rate and latency.
+func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) {
+	b.Helper()
+	latency := make([][]time.Duration, connections)
+	var next atomic.Int64
+	var failed atomic.Value
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	start := time.Now()
+	for conn := range connections {
+		wg.Go(func() {
+			for failed.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= b.N {
+					return
+				}
+				begin := time.Now()
+				if err := do(conn, i); err != nil {
+					failed.CompareAndSwap(nil, err)
+				}
+				latency[conn] = append(latency[conn], time.Since(begin))
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(start)
+	b.StopTimer()
+	if err, ok := failed.Load().(error); ok {
+		b.Fatal(err)
+	}
+	var all []time.Duration
+	for _, l := range latency {
+		all = append(all, l...)
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(b.N*perCall)/took.Seconds(), "req/s")
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000/float64(perCall), "p50-ms")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000/float64(perCall), "p99-ms")
+	now, peak := w.resident()
+	b.ReportMetric(now, "MB-now")
+	b.ReportMetric(peak, "MB-peak")
+}
+
+// idle has nothing to report.
+func (d *benchDevice) idle() []byte { return message("Status", "Idle", "UDID", d.udid) }
+
+// drain answers commands until there are none, so that the device is idle afterwards. It returns how many requests that took.
+func (w *benchWorld) drain(c *http.Client, d *benchDevice) (int, error) {
+	answer, err := w.exchange(c, d, "connect", d.idle())
+	n := 1
+	for ; err == nil && len(answer) > 0; n++ {
+		if n > 60 {
+			return n, fmt.Errorf("%s never becomes idle: %.600s", d.udid, answer)
+		}
+		answer, err = w.exchange(c, d, "connect", d.obey(answer))
+	}
+	return n, err
+}
+
+// obey answers one command as a willing phone would, with as little as possible in it.
+func (d *benchDevice) obey(command []byte) []byte {
+	var c struct {
+		CommandUUID string
+		Command     map[string]any
+	}
+	if err := plist.Unmarshal(command, &c); err != nil {
+		return message("Status", "CommandFormatError", "UDID", d.udid)
+	}
+	answer := map[string]any{"Status": "Acknowledged", "UDID": d.udid, "CommandUUID": c.CommandUUID}
+	switch c.Command["RequestType"] {
+	case "DeviceInformation":
+		answer["QueryResponses"] = map[string]any{"OSVersion": "26.1", "ModelName": "iPhone", "ProductName": "iPhone15,2"}
+	case "SecurityInfo":
+		answer["SecurityInfo"] = map[string]any{"PasscodePresent": true}
+	case "InstallProfile":
+		raw, _ := c.Command["Payload"].([]byte)
+		d.keep(raw)
+	case "ProfileList":
+		answer["ProfileList"] = d.profiles()
+	case "CertificateList":
+		answer["CertificateList"] = []any{}
+	case "InstalledApplicationList":
+		answer["InstalledApplicationList"] = []any{}
+	case "ManagedApplicationList":
+		answer["ManagedApplicationList"] = map[string]any{}
+	}
+	var out strings.Builder
+	plist.NewEncoder(&out).Encode(answer)
+	return []byte(out.String())
+}
+
+// settled makes the first n devices idle, with their connections open.
+func (w *benchWorld) settled(b *testing.B, n int) []*benchDevice {
+	b.Helper()
+	devices := w.devices[:min(n, len(w.devices))]
+	if err := parallel(connections, len(devices), func(_, i int) error {
+		_, err := w.drain(w.clientFor(devices[i], false), devices[i])
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return devices
+}
+
+// BenchmarkIdleCheckIn: a device with nothing to report and nothing to do, over mutual TLS, connections kept.
+func BenchmarkIdleCheckIn(b *testing.B) {
+	w := theBenchWorld(b)
+	devices := w.settled(b, connections)
+	load(b, w, 1, func(conn, _ int) error {
+		d := devices[conn]
+		answer, err := w.exchange(d.client, d, "connect", d.idle())
+		if err == nil && len(answer) > 0 {
+			err = fmt.Errorf("not idle: %.300s", answer)
+		}
+		return err
+	})
+}
+
+// BenchmarkFreshHandshake: as above, with a new TLS handshake for each check-in, RSA-2048 identities, no resumption.
+func BenchmarkFreshHandshake(b *testing.B) {
+	w := theBenchWorld(b)
+	devices := w.settled(b, connections)
+	clients := make([]*http.Client, len(devices))
+	for i, d := range devices {
+		clients[i] = w.clientFor(d, true)
+	}
+	load(b, w, 1, func(conn, _ int) error {
+		_, err := w.exchange(clients[conn], devices[conn], "connect", devices[conn].idle())
+		return err
+	})
+}
+
+// BenchmarkAuthenticateTokenUpdate: both check-in messages, each acknowledged durably.
+func BenchmarkAuthenticateTokenUpdate(b *testing.B) {
+	w := theBenchWorld(b)
+	devices := w.devices[len(w.devices)-min(connections, len(w.devices)):]
+	for _, d := range devices {
+		w.clientFor(d, false)
+	}
+	load(b, w, 2, func(conn, _ int) error {
+		d := devices[conn]
+		if err := w.send(d.client, d, "checkin", d.authenticate(demoTopic)); err != nil {
+			return err
+		}
+		return w.send(d.client, d, "checkin", d.tokenUpdate(demoTopic))
+	})
+}
+
+// BenchmarkCommandAcknowledge: freshly enrolled devices fetch and acknowledge all that is wanted of them: queries, the passcode
+// profile, the profile with root, identity and mail, and the read-back.
+func BenchmarkCommandAcknowledge(b *testing.B) {
+	w := theBenchWorld(b)
+	work := make(chan *benchDevice, len(w.devices))
+	for _, d := range w.devices[connections : len(w.devices)-connections] {
+		work <- d
+	}
+	type run struct {
+		d      *benchDevice
+		answer []byte
+	}
+	runs := make([]run, connections)
+	load(b, w, 1, func(conn, _ int) error {
+		r := &runs[conn]
+		if r.d == nil {
+			select {
+			case r.d = <-work:
+			default:
+				return fmt.Errorf("all %d devices are done: more devices are needed for this many requests", len(w.devices))
+			}
+			w.clientFor(r.d, false)
+		}
+		body := r.d.idle()
+		if r.answer != nil {
+			body = r.d.obey(r.answer)
+		}
+		answer, err := w.exchange(r.d.client, r.d, "connect", body)
+		if err != nil {
+			return err
+		}
+		r.answer = answer
+		if len(answer) == 0 {
+			r.d.client.CloseIdleConnections()
+			r.d.client, r.d, r.answer = nil, nil, nil
+		}
+		return nil
+	})
+}
+
+// BenchmarkSCEP: certificates issued from requests that were made beforehand.
+func BenchmarkSCEP(b *testing.B) {
+	w := theBenchWorld(b)
+	type request struct {
+		message []byte
+		url     string
+		finish  func([]byte) error
+	}
+	requests := make([]request, b.N)
+	if err := parallel(connections, b.N, func(_, i int) error {
+		profile, err := w.profile()
+		if err != nil {
+			return err
+		}
+		key := w.keys[i%len(w.keys)]
+		message, finish, err := w.scepMessage(profile, key)
+		requests[i] = request{message, profile.scepURL, func(raw []byte) error { _, err := finish(raw); return err }}
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	answers := make([][]byte, b.N)
+	load(b, w, 1, func(_, i int) error {
+		resp, err := w.people().Post(requests[i].url+"?operation=PKIOperation", "application/x-pki-message", strings.NewReader(string(requests[i].message)))
+		if err != nil {
+			return err
+		}
+		body, err := read(resp, nil)
+		answers[i] = []byte(body)
+		return err
+	})
+	for i := range answers {
+		if err := requests[i].finish(answers[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAtRest reports the memory of the server some time after the load.
+func BenchmarkAtRest(b *testing.B) {
+	w := theBenchWorld(b)
+	for b.Loop() {
+		time.Sleep(30 * time.Second)
+	}
+	now, peak := w.resident()
+	b.ReportMetric(now, "MB-now")
+	b.ReportMetric(peak, "MB-peak")
+	b.ReportMetric(float64(len(w.devices)), "devices")
+}

@@ -1,0 +1,376 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"muster/store"
+)
+
+// contact fills in what a platform package may leave out.
+func (f *Fleet) contact(c Contact) Contact {
+	if c.Channel == "" {
+		c.Channel = DeviceChannel
+	}
+	if c.Message == "" {
+		c.Message = store.NewID()
+	}
+	if c.At.IsZero() {
+		c.At = f.now()
+	}
+	c.At = c.At.UTC()
+	return c
+}
+
+// deviceActor is the device as the one who acts.
+func deviceActor(d *Device, from string) Actor {
+	return Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: from, Via: "protocol"}
+}
+
+// speaking is the device that a message comes from. Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
+func (f *Fleet) speaking(tx store.Tx, c Contact) (*Device, error) {
+	e := c.Identity.Enrolment
+	gone, err := tombstones.Has(tx, string(e))
+	if err != nil {
+		return nil, err
+	}
+	if gone {
+		return nil, ErrUnrecognized
+	}
+	var d *Device
+	if c.Identity.Device != "" {
+		d, err = devices.Get(tx, string(c.Identity.Device))
+	} else {
+		d, err = devices.Find(tx, "enrolment", string(e))
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNoRecord
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.Enrolment != e || e == "" {
+		return nil, ErrIdentity
+	}
+	return d, nil
+}
+
+func lockKey(c Contact) string { return string(c.Identity.Enrolment) + "/" + string(c.Channel) }
+
+// Enrol is the first message of an enrolment (Apple: Authenticate). A known Hardware under another enrolment is a
+// re-enrolment: open orders end as overtaken, with a receipt, and the old identity is revoked. Refused with ErrGone for a spent enrolment,
+// ErrConflict "device.stolen" for a stolen one, ErrIdentity when the identity already belongs to other hardware.
+func (f *Fleet) Enrol(ctx context.Context, c Contact, in EnrolInput) (*Device, error) {
+	c = f.contact(c)
+	c.Channel = DeviceChannel
+	if in.Hardware == "" || len(in.Hardware) > 200 || f.modules[in.Platform] == nil {
+		return nil, Refuse(ErrInvalid, "enrol.message")
+	}
+	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	unlockHardware, err := f.planner.locks.lock(ctx, "hardware/"+in.Hardware)
+	if err != nil {
+		return nil, err
+	}
+	defer unlockHardware()
+	var d *Device
+	var refusal error // written down, so that the transaction has to commit
+	err = f.db.Update(ctx, func(tx store.Tx) (err error) {
+		d, refusal, err = f.enrol(tx, c, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return d, nil
+}
+
+func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal, err error) {
+	gone, err := tombstones.Has(tx, string(c.Identity.Enrolment))
+	if err != nil {
+		return nil, nil, err
+	}
+	if gone {
+		return nil, nil, Refuse(ErrGone, "enrol.ended")
+	}
+	e, err := enrolments.Get(tx, string(c.Identity.Enrolment))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, ErrNoRecord
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Ended != nil {
+		return nil, nil, Refuse(ErrGone, "enrol.ended")
+	}
+	now := f.now().UTC()
+	old, err := devices.Find(tx, "hardware", in.Hardware)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, nil, err
+	}
+	switch {
+	case e.Device != "" && (old == nil || old.ID != e.Device):
+		return nil, nil, Refuse(ErrIdentity, "enrol.other-hardware")
+	case e.Device != "":
+		d, err := f.enrolAgain(tx, c, in, old)
+		return d, nil, err
+	case old != nil && old.Stolen:
+		if err := f.event(tx, old.ID, Why("event.stolen-enrolment"), Evidence{Message: c.Message, At: c.At, What: "enrolment"}, ""); err != nil {
+			return nil, nil, err
+		}
+		if err := f.record(tx, deviceActor(old, c.From), "refuse-enrolment", "device/"+string(old.ID), old.Name, old.Tags, nil, Why("device.stolen")); err != nil {
+			return nil, nil, err
+		}
+		return nil, Refuse(ErrConflict, "device.stolen", "name", old.Name), nil
+	}
+	if e.Invitation != "" {
+		iv, err := invitations.Get(tx, string(e.Invitation))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, nil, err
+		}
+		if err == nil && iv.Revoked != nil {
+			return nil, nil, Refuse(ErrGone, "enrol.revoked")
+		}
+	}
+	var before *Device
+	verb := "enrol"
+	if old == nil {
+		d = &Device{ID: DeviceID(store.NewID()), Hardware: in.Hardware, Name: in.Name, Tags: slices.Clone(e.Tags)}
+	} else {
+		d, verb = old, "re-enrol"
+		rep, err := reportOf(tx, d)
+		if err != nil {
+			return nil, nil, err
+		}
+		p := &passage{device: d, rep: rep, evidence: Evidence{Message: c.Message, At: c.At, What: "enrolment"}, reason: "overtaken"}
+		ended := d.Enrolment
+		if err := f.transit(tx, p, evReenrol); err != nil {
+			return nil, nil, err
+		}
+		tx.OnCommit(func() { f.planner.identities.forget(ended) })
+		before = d.snapshot()
+		d.Hidden, d.Warning = false, nil
+		for _, t := range e.Tags {
+			if !slices.Contains(d.Tags, t) {
+				d.Tags = append(d.Tags, t)
+			}
+		}
+		if err := clearFacts(tx, d.ID); err != nil { // they were taken under other terms, perhaps from another person
+			return nil, nil, err
+		}
+	}
+	d.Enrolment, d.Person, d.Platform, d.Mode, d.Ownership = e.ID, e.Person, in.Platform, e.Mode, e.Ownership
+	d.Switches, d.State, d.Enrolled, d.LastSeen, d.LastFrom, d.Channels = e.Switches, Enrolling, now, now, c.From, nil
+	if d.Mode == "" {
+		d.Mode = ModeDevice
+	}
+	e.Device, e.Topic = d.ID, in.Topic
+	if err := enrolments.Put(tx, e); err != nil {
+		return nil, nil, err
+	}
+	rep := &reported{Device: d.ID, Enrolment: d.Enrolment}
+	if err := f.begin(tx, c, in, d, rep); err != nil {
+		return nil, nil, err
+	}
+	if err := f.saveDevice(tx, before, d); err != nil {
+		return nil, nil, err
+	}
+	if err := countCall(tx, dayOf(now), 1); err != nil {
+		return nil, nil, err
+	}
+	if err := f.event(tx, d.ID, Why("event."+verb, "platform", string(d.Platform)), Evidence{Message: c.Message, At: c.At, What: "enrolment"}, ""); err != nil {
+		return nil, nil, err
+	}
+	if err := f.record(tx, deviceActor(d, c.From), verb, "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]any{"enrolment": e.ID, "person": e.Person, "ownership": e.Ownership}); err != nil {
+		return nil, nil, err
+	}
+	f.publish(tx, "overview", "")
+	return d, nil, nil
+}
+
+// enrolAgain is a repeated first message of one enrolment: an answer was lost, or the person installed the profile twice. Nothing that was
+// delivered counts any more; what was ordered stands, since this is no new enrolment.
+func (f *Fleet) enrolAgain(tx store.Tx, c Contact, in EnrolInput, d *Device) (*Device, error) {
+	if d.Enrolment != c.Identity.Enrolment {
+		return nil, ErrIdentity
+	}
+	old := d.snapshot()
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return nil, err
+	}
+	removal, identity, generations := rep.Removal, rep.Identity, rep.Generations
+	*rep = reported{Device: d.ID, Enrolment: d.Enrolment, Removal: removal, Identity: identity, Generations: generations}
+	if removal != nil {
+		removal.Unenrol, removal.Handed = nil, false
+	}
+	if err := dropWakes(tx, d.ID); err != nil {
+		return nil, err
+	}
+	d.Channels = nil
+	if d.State == Managed {
+		d.State = Enrolling
+	}
+	if err := f.begin(tx, c, in, d, rep); err != nil {
+		return nil, err
+	}
+	if err := f.event(tx, d.ID, Why("event.enrol-again"), Evidence{Message: c.Message, At: c.At, What: "enrolment"}, ""); err != nil {
+		return nil, err
+	}
+	return d, f.saveDevice(tx, old, d)
+}
+
+// begin stores what a first message tells, the caller stores the device.
+func (f *Fleet) begin(tx store.Tx, c Contact, in EnrolInput, d *Device, rep *reported) error {
+	if err := f.saveFacts(tx, d, in.Facts, c.At); err != nil {
+		return err
+	}
+	if d.Name == "" {
+		d.Name = in.Name
+	}
+	if d.Name == "" {
+		d.Name = d.Model
+	}
+	if d.Name == "" {
+		d.Name = d.Hardware
+	}
+	d.Name = clip(d.Name, 200)
+	if _, err := f.noteIdentity(tx, d, rep, c.Identity.Fingerprint); err != nil {
+		return err
+	}
+	enrolment := c.Identity.Enrolment
+	tx.OnCommit(func() { f.planner.identities.forget(enrolment) })
+	return reports.Put(tx, rep)
+}
+
+func clearFacts(tx store.Tx, d DeviceID) error {
+	for _, err := range []error{facts.Delete(tx, string(d)), inventories.Delete(tx, string(d))} {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reach records that a channel can be reached now (Apple: TokenUpdate). The first one makes the device managed. wake is what the Waker needs
+// (sealed by the platform package), stored beside the channel.
+func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, error) {
+	c = f.contact(c)
+	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var d *Device
+	err = f.db.Update(ctx, func(tx store.Tx) (err error) {
+		if d, err = f.speaking(tx, c); err != nil {
+			return err
+		}
+		if d.State.ended() {
+			return ErrUnrecognized
+		}
+		rep, err := reportOf(tx, d)
+		if err != nil {
+			return err
+		}
+		first := !slices.Contains(d.Channels, c.Channel)
+		old := d.snapshot()
+		if first {
+			d.Channels = append(d.Channels, c.Channel)
+			slices.Sort(d.Channels)
+		}
+		rep.channel(c.Channel)
+		if _, err := f.noteIdentity(tx, d, rep, c.Identity.Fingerprint); err != nil {
+			return err
+		}
+		if err := f.keepAddress(tx, d, c.Channel, wake, first); err != nil {
+			return err
+		}
+		if first {
+			r := Why("event.reached", "channel", string(c.Channel.kind()))
+			if err := f.event(tx, d.ID, r, Evidence{Message: c.Message, At: c.At, What: "token"}, ""); err != nil {
+				return err
+			}
+		}
+		if c.Channel == DeviceChannel && d.State == Enrolling {
+			// what changed so far is stored by the transition
+			if err := f.saveDevice(tx, old, d); err != nil {
+				return err
+			}
+			p := &passage{device: d, rep: rep, evidence: Evidence{Message: c.Message, At: c.At, What: "token"}}
+			return f.transit(tx, p, evReach)
+		}
+		if err := reports.Put(tx, rep); err != nil {
+			return err
+		}
+		if !first {
+			f.touched(tx, d.ID)
+			return nil
+		}
+		if err := f.saveDevice(tx, old, d); err != nil {
+			return err
+		}
+		return f.refreshDeliveries(tx, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.touch(d, c)
+	return d, nil
+}
+
+// Leave records that the device left by itself (Apple: CheckOut): certificates are revoked, a receipt is written, the tombstone stands. During a removal
+// it is its proof. Telling it twice changes nothing.
+func (f *Fleet) Leave(ctx context.Context, c Contact) error {
+	c = f.contact(c)
+	if c.Channel != DeviceChannel {
+		return nil // a person's channel ends with the device's
+	}
+	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f.db.Update(ctx, func(tx store.Tx) error {
+		d, err := f.speaking(tx, c)
+		if errors.Is(err, ErrUnrecognized) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if d.State.ended() {
+			return nil
+		}
+		rep, err := reportOf(tx, d)
+		if err != nil {
+			return err
+		}
+		return f.end(tx, d, rep, evLeave, Evidence{Message: c.Message, At: c.At, What: "check-out"}, deviceActor(d, c.From))
+	})
+}
+
+// end brings an enrolment to its end, with the log's record.
+func (f *Fleet) end(tx store.Tx, d *Device, rep *reported, e lifecycleEvent, ev Evidence, by Actor) error {
+	before, enrolment := d.State, d.Enrolment
+	if err := f.record(tx, by, "end-enrolment", "device/"+string(d.ID), d.Name, d.Tags, map[string]any{"state": before}, map[string]any{"cause": e, "evidence": ev}); err != nil {
+		return err
+	}
+	p := &passage{device: d, rep: rep, evidence: ev}
+	if err := f.transit(tx, p, e); err != nil {
+		return err
+	}
+	tx.OnCommit(func() { f.planner.identities.forget(enrolment) })
+	return nil
+}
+
+// daysOf is a number of days as a duration.
+func daysOf(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -1,0 +1,241 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"muster/store"
+)
+
+const (
+	pushers      = 16               // pushes at a time
+	pushPage     = 256              // due wakes read at a time
+	pushWait     = 30 * time.Second // one push may take this long
+	wakeLookMost = 30 * time.Second // the worker looks by itself this often
+)
+
+// pushing are the wakes that are with a Waker at this moment. The zero pushing is ready.
+type pushing struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (p *pushing) begin(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ids[id] {
+		return false
+	}
+	if p.ids == nil {
+		p.ids = map[string]bool{}
+	}
+	p.ids[id] = true
+	return true
+}
+
+func (p *pushing) end(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.ids, id)
+}
+
+// wakeBackoff is after how long a device that did not call is pushed again: 1, 5, 15 minutes, then hourly for a day, then daily.
+func wakeBackoff(attempt int) time.Duration {
+	switch {
+	case attempt <= 1:
+		return time.Minute
+	case attempt == 2:
+		return 5 * time.Minute
+	case attempt == 3:
+		return 15 * time.Minute
+	case attempt <= 3+24:
+		return time.Hour
+	}
+	return 24 * time.Hour
+}
+
+// RunWakes sends due wakes until ctx ends: bounded concurrency, never under a lock or inside a transaction. What was accepted, refused and
+// when to push again is stored, so that a crash loses nothing: at worst a device is pushed twice. It also writes down last contacts.
+func (f *Fleet) RunWakes(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	slots := make(chan struct{}, pushers)
+	flush := time.NewTicker(time.Minute)
+	defer flush.Stop()
+	for {
+		wait, err := f.sendDue(ctx, slots, &group)
+		if ctx.Err() != nil {
+			break
+		}
+		if errors.Is(err, store.ErrClosed) {
+			return err
+		}
+		if err != nil {
+			f.log.Error("wakes stopped for a while", "err", err)
+			wait = 5 * time.Second
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-f.planner.wakeBell.C():
+		case <-timer.C:
+		case <-flush.C:
+			if err := f.flushTouches(ctx); err != nil && ctx.Err() == nil {
+				f.log.Error("last contacts not written", "err", err)
+			}
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	group.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := f.flushTouches(last); err != nil && !errors.Is(err, store.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// sendDue hands over what is due and says how long to wait for the next.
+func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.WaitGroup) (time.Duration, error) {
+	cursor := ""
+	for {
+		now := f.now()
+		page, err := f.dueWakes(ctx, now, cursor)
+		if err != nil {
+			return wakeLookMost, err
+		}
+		for _, w := range page.Items {
+			if !f.planner.pushing.begin(w.ID) {
+				continue
+			}
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				f.planner.pushing.end(w.ID)
+				return 0, ctx.Err()
+			}
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				defer func() { f.planner.pushing.end(w.ID); <-slots }()
+				if err := f.push(ctx, w); err != nil && ctx.Err() == nil {
+					f.log.Error("result of a push not stored", "device", w.Device, "err", err)
+				}
+			}()
+		}
+		if page.Next == "" {
+			return f.untilNext(ctx, now)
+		}
+		cursor = page.Next
+	}
+}
+
+func (f *Fleet) dueWakes(ctx context.Context, now time.Time, cursor string) (page store.Page[Wake], err error) {
+	err = f.db.View(ctx, func(tx store.Tx) error {
+		page, err = wakes.List(tx, store.Query{Index: "due", To: sortable(now.Add(time.Nanosecond)), Limit: pushPage, Cursor: cursor})
+		return err
+	})
+	return page, err
+}
+
+// untilNext is how long nothing becomes due.
+func (f *Fleet) untilNext(ctx context.Context, now time.Time) (time.Duration, error) {
+	wait := wakeLookMost
+	err := f.db.View(ctx, func(tx store.Tx) error {
+		return wakes.Each(tx, store.Query{Index: "due", From: sortable(now.Add(time.Nanosecond)), Limit: 1}, func(w *Wake) (bool, error) {
+			wait = min(wait, max(w.Due.Sub(f.now()), 10*time.Millisecond))
+			return false, nil
+		})
+	})
+	return wait, err
+}
+
+// push sends one wake and stores what came of it.
+func (f *Fleet) push(ctx context.Context, w *Wake) error {
+	var waker Waker
+	err := f.db.View(ctx, func(tx store.Tx) error {
+		d, err := devices.Get(tx, string(w.Device))
+		if err != nil {
+			return ignoreAbsent(err)
+		}
+		waker = f.wakers[d.Platform]
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	res := WakeResult{Accepted: true, RetryAfter: 24 * time.Hour, Reason: Why("push.none")} // it calls by itself
+	if waker != nil {
+		one, cancel := context.WithTimeout(ctx, pushWait)
+		res = waker.Wake(one, *w)
+		cancel()
+		if ctx.Err() != nil {
+			return nil // sent or not, nobody knows: it is due again after the start
+		}
+	}
+	return f.db.Update(context.WithoutCancel(ctx), func(tx store.Tx) error { return f.pushed(tx, w, res) })
+}
+
+// pushed stores the result of a push; what changed meanwhile counts more than it.
+func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
+	w, err := wakes.Get(tx, sent.ID)
+	if err != nil {
+		return ignoreAbsent(err)
+	}
+	now := f.now().UTC()
+	before := w.Result
+	w.Last, w.Why, w.Result = now, res.Reason, "accepted"
+	if !res.Accepted {
+		w.Result = "refused"
+		if res.Reason.Code != "" {
+			w.Result = res.Reason.Code
+		}
+	}
+	same := w.Due.Equal(sent.Due) && w.Attempt == sent.Attempt && string(w.Address) == string(sent.Address)
+	if same {
+		w.Attempt++
+		w.Open = true
+		wait := wakeBackoff(w.Attempt)
+		if res.RetryAfter > 0 {
+			wait = res.RetryAfter
+		}
+		w.Due = now.Add(wait)
+	}
+	dead := res.Dead && string(w.Address) == string(sent.Address)
+	if dead {
+		w.Dead, w.Due = true, time.Time{}
+	}
+	if err := wakes.Put(tx, w); err != nil {
+		return err
+	}
+	if before != w.Result || dead {
+		f.publish(tx, "device", string(w.Device))
+	}
+	if dead && w.Channel == DeviceChannel {
+		return f.deadAddress(tx, w, now)
+	}
+	return nil
+}
+
+// deadAddress takes a push service's word that an address is gone. After the last step of a removal was handed over it is the proof that
+// management ended or that the device was erased; else it is a worry only: the device may call again and name a new address.
+func (f *Fleet) deadAddress(tx store.Tx, w *Wake, now time.Time) error {
+	d, err := devices.Get(tx, string(w.Device))
+	if err != nil {
+		return ignoreAbsent(err)
+	}
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return err
+	}
+	ev := Evidence{Message: w.ID, At: now, What: "push-410"}
+	if d.State.leaving() && rep.Removal != nil && rep.Removal.Handed {
+		return f.end(tx, d, rep, evProved, ev, Job("push"))
+	}
+	return f.event(tx, d.ID, Why("event.push-lost"), ev, "")
+}
