@@ -27,8 +27,8 @@ import (
 
 	"github.com/micromdm/plist"
 	"github.com/micromdm/scep/v2/cryptoutil/x509util"
-	"github.com/micromdm/scep/v2/scep"
 	"github.com/smallstep/pkcs7"
+	"github.com/smallstep/scep"
 
 	"muster/appliance/fleet"
 )

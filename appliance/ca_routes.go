@@ -1,14 +1,12 @@
 package appliance
 
 import (
-	"encoding/base64"
-	"errors"
 	"io"
 	"log"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
+
+	"muster/pki"
 )
 
 const (
@@ -19,19 +17,22 @@ const (
 // caRoutes are the HTTP side of the internal CA. pki sees messages, never requests.
 func (a *Appliance) caRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("/scep", a.scep)
-	mux.HandleFunc("GET /crl/issuing.crl", a.crl)
-	mux.HandleFunc("GET /ca/root.crt", a.root)
-	mux.HandleFunc("POST /ocsp", a.ocsp)
-	mux.HandleFunc("GET /ocsp/{request...}", a.ocsp)
+	a.revocationRoutes(mux)
+}
+
+// revocationRoutes are what verifiers fetch, over plain HTTP too.
+func (a *Appliance) revocationRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+pki.CRLPath, a.crl)
+	mux.HandleFunc("POST "+pki.OCSPPath, a.ocsp)
+	mux.HandleFunc("GET "+pki.OCSPPath+"/{request...}", a.ocsp)
+	mux.HandleFunc("GET "+pki.IssuerPath, certificateFile("muster-issuing.crt", a.pki.Issuing().Raw))
+	mux.HandleFunc("GET /ca/root.crt", certificateFile("muster-root.crt", a.pki.Root().Raw))
 }
 
 // plainRoutes answer over plain HTTP: what verifiers do not fetch over HTTPS, and a redirect for people.
 func (a *Appliance) plainRoutes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /crl/issuing.crl", a.crl)
-	mux.HandleFunc("GET /ca/root.crt", a.root)
-	mux.HandleFunc("POST /ocsp", a.ocsp)
-	mux.HandleFunc("GET /ocsp/{request...}", a.ocsp)
+	a.revocationRoutes(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, a.config.URL+r.URL.RequestURI(), http.StatusPermanentRedirect)
 	})
@@ -41,29 +42,19 @@ func (a *Appliance) plainRoutes() http.Handler {
 // scep answers GetCACaps, GetCACert and PKIOperation (RFC 8894, section 4). A POST may carry its message in the URL again. Query
 // strings are never logged: they hold whole messages.
 func (a *Appliance) scep(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	operation := query.Get("operation")
-	var message []byte
-	switch r.Method {
-	case http.MethodGet:
-		if operation == "PKIOperation" {
-			m, err := scepQueryMessage(r.URL.RawQuery)
-			if err != nil {
-				plain(w, http.StatusBadRequest, "the message is not base64")
-				return
-			}
-			message = m
-		}
-	case http.MethodPost:
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSCEP))
-		if err != nil {
+	operation, message, err := pki.ParseSCEPQuery(r.URL.RawQuery)
+	switch {
+	case r.Method == http.MethodPost:
+		if message, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxSCEP)); err != nil {
 			plain(w, http.StatusRequestEntityTooLarge, "the message is too large or was cut off")
 			return
 		}
-		message = body
-	default:
+	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", "GET, POST")
 		plain(w, http.StatusMethodNotAllowed, "GET or POST")
+		return
+	case err != nil:
+		plain(w, http.StatusBadRequest, "the message is not base64")
 		return
 	}
 	contentType, body, err := a.pki.SCEP(r.Context(), operation, message)
@@ -75,22 +66,6 @@ func (a *Appliance) scep(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Write(body)
-}
-
-// scepQueryMessage takes the message from a raw query: clients leave + and / unescaped, so form decoding, which turns + into a
-// space, would spoil it.
-func scepQueryMessage(raw string) ([]byte, error) {
-	for _, part := range strings.Split(raw, "&") {
-		if v, ok := strings.CutPrefix(part, "message="); ok {
-			v, err := url.PathUnescape(v)
-			if err != nil {
-				return nil, err
-			}
-			v = strings.NewReplacer(" ", "+", "\r", "", "\n", "").Replace(v)
-			return base64.StdEncoding.DecodeString(v)
-		}
-	}
-	return nil, errors.New("no message")
 }
 
 func (a *Appliance) crl(w http.ResponseWriter, r *http.Request) {
@@ -105,11 +80,13 @@ func (a *Appliance) crl(w http.ResponseWriter, r *http.Request) {
 	w.Write(der)
 }
 
-// root serves the root certificate, so that a person can compare its fingerprint and trust it.
-func (a *Appliance) root(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/x-x509-ca-cert")
-	w.Header().Set("Content-Disposition", `attachment; filename="muster-root.crt"`)
-	w.Write(a.pki.Root().Raw)
+// certificateFile serves a CA certificate, so that a person can compare its fingerprint and trust it, and a verifier build a chain.
+func certificateFile(name string, der []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", pki.ContentTypeCA)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		w.Write(der)
+	}
 }
 
 // ocsp answers RFC 6960 requests by POST, and by GET with the base64 in the path (appendix A.1).
@@ -119,7 +96,7 @@ func (a *Appliance) ocsp(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		request, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxOCSP))
 	} else {
-		request, err = base64.StdEncoding.DecodeString(r.PathValue("request"))
+		request, err = pki.ParseOCSPPath(r.URL.EscapedPath())
 	}
 	var answer []byte
 	if err == nil {

@@ -179,6 +179,6 @@ func (a *Appliance) demoSignIn(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusNotFound, "This link belongs to another run of the demo. The terminal shows the present one.")
 		return
 	}
-	a.pages.SetSession(w, v.(string))
+	a.pages.SetSession(w, r, v.(string))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -39,9 +39,9 @@ const (
 // The paths under Config.BaseURL that certificates point verifiers to. They should be served over plain HTTP too,
 // since verifiers do not fetch them over HTTPS.
 const (
-	CRLPath    = "/pki/crl"    // GET: Authority.CRL, application/pkix-crl
-	OCSPPath   = "/pki/ocsp"   // POST or GET: Authority.OCSP, application/ocsp-response
-	IssuerPath = "/pki/issuer" // GET: Issuing().Raw, application/pkix-cert
+	CRLPath    = "/crl/issuing.crl" // GET: Authority.CRL, application/pkix-crl
+	OCSPPath   = "/ocsp"            // POST or GET: Authority.OCSP, application/ocsp-response
+	IssuerPath = "/ca/issuing.crt"  // GET: Issuing().Raw, application/pkix-cert
 )
 
 // Config is what an Authority is told from outside.

@@ -213,6 +213,12 @@ func (u *UI) signedIn(q *Request, form Form, result *fleet.SignInResult) error {
 	return q.Page("people/recovery", Page{Title: q.T("signin.recovery.title"), Slim: "slim", Data: map[string]any{"Codes": result.Codes, "To": to}})
 }
 
+// SetSession gives the browser a session that was opened elsewhere (the demo's link), as signing in here would have.
+func (u *UI) SetSession(w http.ResponseWriter, r *http.Request, session string) {
+	q := &Request{Request: r, W: w, ui: u}
+	q.setCookie(q.sessionName(), session, 0)
+}
+
 func (u *UI) signOut(q *Request) error {
 	if secret := q.cookie(q.sessionName()); secret != "" {
 		if err := u.fleet.SignOut(q.Context(), secret); err != nil && !errors.Is(err, fleet.ErrSignIn) && !errors.Is(err, fleet.ErrNotFound) {
