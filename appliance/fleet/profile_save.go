@@ -22,6 +22,9 @@ var allPlatforms = []Platform{IOS, IPadOS, MacOS, Windows, Android}
 
 // buildProfile makes the profile that in asks for, changing old (nil: a new one), and checks it against the store. Nothing is written.
 func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput) (*Profile, error) {
+	if string(bytes.TrimSpace(in.Settings)) == "null" {
+		in.Settings = nil
+	}
 	now := f.now().UTC()
 	p := &Profile{Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms()}
 	if old != nil {
@@ -204,8 +207,7 @@ func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in Pro
 			return err
 		}
 		if p.Revision != old.Revision || p.Name != old.Name {
-			c := changeScope{Profile: id, Why: "profile", Quiet: p.Revision == old.Revision}
-			if err := f.noteChange(tx, c); err != nil {
+			if err := f.noteChange(tx, changeScope{Profile: id, Why: "profile"}); err != nil {
 				return err
 			}
 		}
