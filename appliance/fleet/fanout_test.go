@@ -30,7 +30,7 @@ func TestChangesReachTheRightDevices(t *testing.T) {
 	adas := w.group(PeopleGroup, nil, string(ada.ID))
 	byName := w.group(PeopleGroup, &Rule{Conditions: []Condition{{Field: "name", Op: "is", Value: "ada"}}})
 	passcode := w.profile(TypePasscode, Values{"min_length": 6})
-	mail := w.profile(TypeEmail, exchange("a.example"))
+	mail := w.profile(TypeEmail, exchangeAt("a.example"))
 	w.drain()
 	w.asked()
 	step := func(what string, do func(), want ...*Device) {
@@ -54,7 +54,7 @@ func TestChangesReachTheRightDevices(t *testing.T) {
 	step("new settings", update(passcode, ProfileInput{Settings: encode(t, Values{"min_length": 8})}), phone, mac)
 	step("a new name", update(passcode, ProfileInput{Name: &name}))
 	step("a description", update(passcode, ProfileInput{Description: &name}))
-	step("another one with no assignment", update(mail, ProfileInput{Settings: encode(t, exchange("b.example"))}))
+	step("another one with no assignment", update(mail, ProfileInput{Settings: encode(t, exchangeAt("b.example"))}))
 	step("everybody", func() { w.assign(passcode, all(ToAllDevices)) }, bobs, kiosk)
 	step("all but one", func() { w.assign(passcode, all(ToAllDevices), except(adas)) }, phone, mac)
 	step("into the group of the excluded", func() {
@@ -413,7 +413,7 @@ func TestWantedIsAPureFunction(t *testing.T) {
 	root := w.profile(TypeTrustedRoot, nil)
 	identity := w.profile(TypeIdentity, Values{"root": root.ID})
 	signed := Values{"host": "a.example", "sign_in": "certificate", "identity": identity.ID}
-	profs := []*Profile{root, identity, w.profile(TypeEmail, signed), w.profile(TypeEmail, exchange("a.example")), w.profile(TypePasscode, nil)}
+	profs := []*Profile{root, identity, w.profile(TypeEmail, signed), w.profile(TypeEmail, exchangeAt("a.example")), w.profile(TypePasscode, nil)}
 	type state struct {
 		to     []Assignment
 		choice int
@@ -423,9 +423,9 @@ func TestWantedIsAPureFunction(t *testing.T) {
 		in := ProfileInput{}
 		switch {
 		case i == 2:
-			in.Settings = encode(t, []Values{signed, exchange("b.example")}[choice])
+			in.Settings = encode(t, []Values{signed, exchangeAt("b.example")}[choice])
 		case i == 3:
-			in.Settings = encode(t, []Values{exchange("a.example"), exchange("b.example")}[choice])
+			in.Settings = encode(t, []Values{exchangeAt("a.example"), exchangeAt("b.example")}[choice])
 		default:
 			in.Platforms = &[][]Platform{{IOS, IPadOS, MacOS}, {IOS}}[choice]
 		}
@@ -507,7 +507,7 @@ func TestFanOutMissesNobody(t *testing.T) {
 	for _, g := range []*Group{byHand, ofDevices, byRule} {
 		targets = append(targets, to(g), except(g))
 	}
-	profs := []*Profile{w.profile(TypeTrustedRoot, nil), w.profile(TypeEmail, exchange("a.example")), w.profile(TypeEmail, exchange("a.example"), IOS), w.profile(TypePasscode, nil)}
+	profs := []*Profile{w.profile(TypeTrustedRoot, nil), w.profile(TypeEmail, exchangeAt("a.example")), w.profile(TypeEmail, exchangeAt("a.example"), IOS), w.profile(TypePasscode, nil)}
 	type rows map[string]int
 	look := func() map[DeviceID]rows {
 		out := map[DeviceID]rows{}
@@ -535,7 +535,7 @@ func TestFanOutMissesNobody(t *testing.T) {
 			case 1:
 				p := rapid.SampledFrom(profs[1:3]).Draw(rt, "account")
 				host := rapid.SampledFrom([]string{"a.example", "b.example"}).Draw(rt, "host")
-				_, err = w.UpdateProfile(ctx, w.admin, p.ID, ProfileInput{Settings: encode(t, exchange(host))})
+				_, err = w.UpdateProfile(ctx, w.admin, p.ID, ProfileInput{Settings: encode(t, exchangeAt(host))})
 			case 2:
 				p := rapid.SampledFrom(owners).Draw(rt, "person")
 				name := rapid.SampledFrom(names).Draw(rt, "name")
