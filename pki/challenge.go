@@ -46,8 +46,14 @@ func (a *Authority) VoidAllChallenges(tx store.Tx) error {
 	return a.deleteChallenges(tx, store.Query{}, 0)
 }
 
-// Tidy forgets challenges whose time has long been over. It is for a daily job and works in bounded transactions.
+// Tidy is for a daily job: it renews the authority's own signing keys at half of their life and forgets challenges whose
+// time has long been over, in bounded transactions.
 func (a *Authority) Tidy(ctx context.Context) error {
+	for _, r := range []*role{&a.signer, &a.responder} {
+		if _, err := a.current(ctx, r); err != nil {
+			return fmt.Errorf("renewing the %s key: %w", r.name, err)
+		}
+	}
 	const batch = 500
 	for {
 		n := 0

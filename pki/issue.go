@@ -182,3 +182,34 @@ func addAlternativeNames(template *x509.Certificate, b *Binding) error {
 		pkix.Extension{Id: oidAlternativeName, Critical: len(b.Subject.ToRDNSequence()) == 0, Value: value})
 	return nil
 }
+
+// Issue makes a client certificate for the binding and a public key whose holder the caller has already proved: for
+// protocols other than SCEP. The request names what it answers, so that FindIssued gives a retry the same certificate;
+// "" when the caller needs no retries.
+func (a *Authority) Issue(tx store.Tx, b Binding, key crypto.PublicKey, requestID string) (*Certificate, error) {
+	if err := strongEnough(key); err != nil {
+		return nil, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrRefused, err)
+	}
+	r := request{key: key, keyHash: hexSum(spki)}
+	if requestID != "" {
+		r.id = hexSum([]byte("request\x00" + requestID))
+	}
+	return a.issue(tx, b, r)
+}
+
+// FindIssued is the certificate that Issue made for a request; store.ErrNotFound when there is none.
+func (a *Authority) FindIssued(tx store.Tx, requestID string) (*Certificate, error) {
+	q := store.Query{Index: "request", Value: hexSum([]byte("request\x00" + requestID)), Limit: 1}
+	page, err := a.records.certificates.List(tx, q)
+	if err != nil {
+		return nil, err
+	}
+	if len(page.Items) == 0 {
+		return nil, store.ErrNotFound
+	}
+	return page.Items[0], nil
+}

@@ -6,7 +6,10 @@ import (
 	"crypto"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
@@ -19,7 +22,8 @@ const (
 	ocspLife = time.Hour // how long an answer may be used
 )
 
-// OCSP answers a request about one certificate of the issuing CA (RFC 6960), in DER. What cannot be answered gets the
+// OCSP answers a request about one certificate of the issuing CA (RFC 6960), in DER; of several only the first is
+// answered, and a nonce is not echoed. What cannot be answered gets the
 // protocol's own refusal, unsigned: malformedRequest, or unauthorized for another issuer. An error is our own trouble;
 // the caller may send OCSPTryLater then.
 func (a *Authority) OCSP(ctx context.Context, request []byte) ([]byte, error) {
@@ -65,6 +69,20 @@ func (a *Authority) OCSP(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, fmt.Errorf("signing the OCSP answer: %w", err)
 	}
 	return der, nil
+}
+
+// ParseOCSPPath takes the request out of a GET (RFC 6960, A.1): the last part of the path, base64 and percent-encoded.
+// It wants the path as received, because a decoded one may hold slashes. ErrMessage when it is none.
+func ParseOCSPPath(escaped string) ([]byte, error) {
+	text, err := url.PathUnescape(strings.TrimPrefix(strings.TrimPrefix(escaped, OCSPPath), "/"))
+	if err != nil || len(text) > 2*maxOCSP {
+		return nil, fmt.Errorf("%w: OCSP path", ErrMessage)
+	}
+	request, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil || len(request) == 0 {
+		return nil, fmt.Errorf("%w: OCSP path", ErrMessage)
+	}
+	return request, nil
 }
 
 // OCSPTryLater is the unsigned answer that tells a verifier to ask again.

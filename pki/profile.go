@@ -2,7 +2,6 @@ package pki
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,12 +11,10 @@ import (
 )
 
 // SignCMS signs a profile with the authority's own signer: DER SignedData with the content and the chain inside,
-// SHA-256. Devices that trust our root show it as verified.
+// SHA-256. Devices that trust our root show it as verified. It never touches the store, so it may be called inside a
+// transaction; Open and Tidy keep its certificate fresh.
 func (a *Authority) SignCMS(content []byte) ([]byte, error) {
-	id, err := a.current(context.Background(), &a.signer)
-	if err != nil {
-		return nil, err
-	}
+	id := a.signer.now.Load()
 	return cms.Sign(cms.Signing{
 		Content: notNil(content), Certificate: id.certificate, Key: id.key,
 		Chain: []*x509.Certificate{a.issuing.certificate, a.root.certificate}, Time: a.now(),

@@ -16,10 +16,10 @@ import (
 	"muster/store"
 )
 
-// roleLifetime is how long a helper key of the authority lives; it is replaced at half of it.
+// roleLifetime is how long a signing key of the authority lives; it is replaced at half of it.
 const roleLifetime = 2 * year
 
-// role is a helper key that the issuing CA certifies and that renews itself.
+// role is a signing key that the issuing CA certifies and that renews itself.
 type role struct {
 	name    string
 	purpose Purpose
@@ -34,7 +34,8 @@ type role struct {
 var oidNoCheck = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 
 // current is the role's identity, made at first use and again once half of its life is over. When a renewal fails the
-// old one serves on while it is valid.
+// old one serves on while it is valid. It may write to the store, so never call it inside a transaction: the one writer
+// would wait for itself.
 func (a *Authority) current(ctx context.Context, r *role) (identity, error) {
 	if id := r.now.Load(); id != nil && a.fresh(id.certificate) {
 		return *id, nil
@@ -59,6 +60,7 @@ func (a *Authority) current(ctx context.Context, r *role) (identity, error) {
 	if makeErr != nil {
 		if err == nil && a.now().Before(id.certificate.NotAfter) {
 			a.log.Warn("authority key not renewed", "role", r.name, "error", makeErr)
+			r.now.Store(&id)
 			return id, nil
 		}
 		return identity{}, makeErr

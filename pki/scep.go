@@ -23,7 +23,10 @@ const (
 
 // SCEPNameRA, as the CA name in GetCACert (the profile key Name), asks for the registration authority's certificate
 // alone. Clients that encrypt to every certificate they are given cannot use the bundle, because its CAs are ECDSA.
-// Apple's client takes a single certificate as it is, and in a bundle wants the chain up to the root.
+//
+// Apple's client takes a single certificate as it is, whatever kind it is. In a bundle it wants the chain up to a root,
+// and one certificate below it with both digitalSignature and keyEncipherment. A profile's CAFingerprint is compared
+// with the single certificate, or with the root of the bundle.
 const SCEPNameRA = "ra"
 
 // scepCapabilities says what PKIOperation understands, one word a line (RFC 8894, 3.5.2).

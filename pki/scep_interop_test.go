@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -25,8 +26,7 @@ func (f *fixture) serve() string {
 			return
 		}
 		if r.Method == http.MethodPost {
-			message = make([]byte, r.ContentLength)
-			if _, err := r.Body.Read(message); err != nil && err.Error() != "EOF" {
+			if message, err = io.ReadAll(r.Body); err != nil {
 				http.Error(w, err.Error(), http.StatusBadRequest)
 				return
 			}

@@ -148,15 +148,38 @@ func (c *Collection[T]) write(tx Tx, id string, v *T, old []byte) error {
 	if err != nil {
 		return fmt.Errorf("store: collection %s: encode: %w", c.name, err)
 	}
+	if old != nil && bytes.Equal(old, b) {
+		return nil
+	}
+	if err := c.reindex(tx, id, v, b, old); err != nil {
+		return err
+	}
+	return tx.Put(c.key(id), b)
+}
+
+// reindex brings the entries of record id from what old, its former encoding, implies to what v implies.
+func (c *Collection[T]) reindex(tx Tx, id string, v *T, encoded, old []byte) (err error) {
+	if len(c.indexes) == 0 {
+		return nil
+	}
+	// JSON cannot hold bytes that are not UTF-8. Entries follow the record as it will be read back, or they
+	// would not be found again when it changes.
+	if bytes.Contains(encoded, []byte(`\ufffd`)) {
+		if v, err = c.decode(encoded); err != nil {
+			return err
+		}
+	}
 	var before *T
 	if old != nil {
-		if bytes.Equal(old, b) {
-			return nil
-		}
 		if before, err = c.decode(old); err != nil {
 			return err
 		}
 	}
+	return c.reconcile(tx, id, v, before)
+}
+
+// reconcile replaces the index entries of before, nil for none, by those of v.
+func (c *Collection[T]) reconcile(tx Tx, id string, v, before *T) error {
 	var add, remove [][]byte
 	var unique []bool // of add
 	for _, ix := range c.indexes {
@@ -201,7 +224,7 @@ func (c *Collection[T]) write(tx Tx, id string, v *T, old []byte) error {
 			return err
 		}
 	}
-	return tx.Put(c.key(id), b)
+	return nil
 }
 
 func (c *Collection[T]) decode(b []byte) (*T, error) {

@@ -38,11 +38,6 @@ type update struct {
 	done  chan struct{} // closed when err is final
 }
 
-func (u *update) answer(err error) {
-	u.err = err
-	close(u.done)
-}
-
 // batch is the updates of one commit.
 type batch struct {
 	base      *badger.Txn
@@ -60,6 +55,9 @@ type combiner struct {
 	limits limits
 	commit func(*badger.Txn) error // returns after the engine's sync; a field so that tests can watch it
 	syncs  atomic.Uint64
+
+	answered, refused atomic.Uint64 // updates, by outcome
+	commitNanos       atomic.Int64
 
 	mu     sync.Mutex
 	queue  []*update
@@ -159,6 +157,17 @@ func (c *combiner) run() {
 	close(c.ended)
 }
 
+// answer gives u its outcome.
+func (c *combiner) answer(u *update, err error) {
+	if err == nil {
+		c.answered.Add(1)
+	} else {
+		c.refused.Add(1)
+	}
+	u.err = err
+	close(u.done)
+}
+
 // step gathers, runs and commits one batch; false when there will be no more.
 func (c *combiner) step() bool {
 	if c.batch != nil && c.batch.committed { // taken up again after a hook ended the goroutine
@@ -207,7 +216,7 @@ func (c *combiner) gather() {
 func (c *combiner) try(u *update) bool {
 	if failed := c.failed.Load(); failed != nil {
 		c.todo = c.todo[1:]
-		u.answer(*failed)
+		c.answer(u, *failed)
 		return true
 	}
 	tx := &writeTx{base: c.batch.base, over: c.batch.over.fork(), limits: c.limits, first: len(c.batch.over.entries) == 0}
@@ -222,7 +231,7 @@ func (c *combiner) try(u *update) bool {
 	}
 	c.todo = c.todo[1:]
 	if err != nil {
-		u.answer(err)
+		c.answer(u, err)
 		return true
 	}
 	c.batch.over = tx.over
@@ -246,7 +255,7 @@ func (c *combiner) call(u *update, tx *writeTx) (err error) {
 			return
 		}
 		c.todo = c.todo[1:]
-		u.answer(errGoexit)
+		c.answer(u, errGoexit)
 	}()
 	err = u.fn(tx)
 	returned = true
@@ -261,7 +270,7 @@ func (c *combiner) flush() {
 		if err := c.write(b); err != nil {
 			c.batch = nil
 			for _, u := range b.updates {
-				u.answer(err)
+				c.answer(u, err)
 			}
 			return
 		}
@@ -287,7 +296,10 @@ func (c *combiner) write(b *batch) error {
 			return fmt.Errorf("store: fill transaction: %w", err)
 		}
 	}
-	if err := c.commit(txn); err != nil {
+	began := time.Now()
+	err := c.commit(txn)
+	c.commitNanos.Add(int64(time.Since(began)))
+	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 		c.failed.Store(&err)
 		c.log.Error("commit failed, writes are refused from now on", "err", err)
@@ -306,7 +318,7 @@ func (c *combiner) finish() {
 	}
 	c.batch = nil
 	for _, u := range b.updates {
-		u.answer(nil)
+		c.answer(u, nil)
 	}
 }
 

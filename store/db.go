@@ -32,6 +32,7 @@ type Options struct {
 
 // DB is an open store. Its methods may be called by many goroutines at once.
 type DB struct {
+	path     string // of the engine's files
 	engine   *badger.DB
 	combiner *combiner
 	sealer   *Sealer
@@ -67,11 +68,15 @@ func Open(dir string, o Options) (*DB, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("store: create directory: %w", err)
 	}
+	if err := withLock(path, func() error { return clearUnborn(path, log) }); err != nil {
+		return nil, err
+	}
 	engine, err := badger.Open(engineOptions(path, o, log))
 	if err != nil {
 		return nil, openError(path, err)
 	}
 	db := &DB{
+		path:     path,
 		engine:   engine,
 		combiner: newCombiner(engine, log),
 		sealer:   sealer,
@@ -151,8 +156,7 @@ func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
 		return fmt.Errorf("%w: %s was encrypted with another key", ErrWrongKey, path)
-	case strings.Contains(text, "Another process is using this Badger database"),
-		strings.Contains(text, "annot acquire directory lock"):
+	case strings.Contains(text, "Another process is using this Badger database"):
 		return fmt.Errorf("%w: %s", ErrLocked, path)
 	case strings.Contains(text, "magic number doesn't match"), strings.Contains(text, "manifest has bad magic"):
 		return fmt.Errorf("%w: %s: %w", ErrForeign, path, err)

@@ -187,7 +187,7 @@ func makeSealKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: create seal key: %w", err)
 	}
-	if err := writeWhole(path, []byte(line)); err != nil {
+	if err := writeWhole(path, []byte(line), true); err != nil {
 		return nil, fmt.Errorf("store: create seal key: %w", err)
 	}
 	return key, nil
@@ -210,7 +210,7 @@ func writeKeys(path string, keys Keys, seal []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("store: write keys: %w", err)
 	}
-	if err := writeWhole(path, append(b, '\n')); err != nil {
+	if err := writeWhole(path, append(b, '\n'), false); err != nil {
 		return fmt.Errorf("store: write keys: %w", err)
 	}
 	return nil
@@ -244,8 +244,9 @@ func randomKey() []byte {
 }
 
 // writeWhole writes a file of mode 0600 whole or not at all: a temporary file in the same directory, synced,
-// renamed, and the directory synced.
-func writeWhole(path string, b []byte) (err error) {
+// put in place, and the directory synced. With fresh it never replaces a file that is there: then it fails
+// with fs.ErrExist.
+func writeWhole(path string, b []byte, fresh bool) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
@@ -265,7 +266,17 @@ func writeWhole(path string, b []byte) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if fresh {
+		err = os.Link(f.Name(), path) // unlike a rename it does not replace
+		if err == nil {
+			err = os.Remove(f.Name())
+		} else if !errors.Is(err, fs.ErrExist) { // a file system without links
+			err = os.Rename(f.Name(), path)
+		}
+	} else {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

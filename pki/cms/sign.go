@@ -95,11 +95,20 @@ func (p Signing) attributes(digest []byte) ([]byte, error) {
 		{oidMessageDigest, element1(func(b *cryptobyte.Builder) { b.AddASN1OctetString(digest) })},
 	}
 	if !p.Time.IsZero() {
-		all = append(all, Attribute{oidSigningTime, element1(func(b *cryptobyte.Builder) { b.AddASN1UTCTime(p.Time.UTC()) })})
+		all = append(all, Attribute{oidSigningTime, element1(func(b *cryptobyte.Builder) {
+			if t := p.Time.UTC(); t.Year() < 2050 { // RFC 5652, 11.3
+				b.AddASN1UTCTime(t)
+			} else {
+				b.AddASN1GeneralizedTime(t)
+			}
+		})})
 	}
 	all = append(all, p.Attributes...)
 	encoded := make([][]byte, 0, len(all))
 	for _, a := range all {
+		if len(a.Value) == 0 {
+			return nil, fmt.Errorf("signed attribute %s: %w", a.Type, ErrMalformed)
+		}
 		var b cryptobyte.Builder
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(a.Type)
@@ -115,7 +124,7 @@ func (p Signing) attributes(digest []byte) ([]byte, error) {
 	return bytes.Join(encoded, nil), nil
 }
 
-// element1 builds one element from values that always encode; a failure gives nil, which Sign's own check reports.
+// element1 builds one element; nil when the value cannot be encoded, which attributes reports.
 func element1(f cryptobyte.BuilderContinuation) []byte {
 	var b cryptobyte.Builder
 	f(&b)

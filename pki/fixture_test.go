@@ -147,7 +147,8 @@ func makeCSR(t testing.TB, key crypto.Signer, challenge string, change ...func(*
 	info := csrInfo{Subject: asn1.RawValue{FullBytes: subject}, SPKI: asn1.RawValue{FullBytes: spki}}
 	if challenge != "" {
 		info.Attributes = append(info.Attributes, csrAttribute{
-			Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 7}, Values: []string{challenge},
+			Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 7},
+			Raw:  []asn1.RawValue{{FullBytes: must(t, challenge)}},
 		})
 	}
 	for _, c := range change {
@@ -186,6 +187,6 @@ type csrInfo struct {
 }
 
 type csrAttribute struct {
-	Type   asn1.ObjectIdentifier
-	Values []string `asn1:"set"`
+	Type asn1.ObjectIdentifier
+	Raw  []asn1.RawValue `asn1:"set"`
 }

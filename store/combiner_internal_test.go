@@ -1,0 +1,355 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+func openInternal(t testing.TB) *DB {
+	t.Helper()
+	db, err := Open(t.TempDir(), Options{Key: bytes.Repeat([]byte{1}, 32), SecretsKey: bytes.Repeat([]byte{2}, 32), Small: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func put(key string) func(Tx) error {
+	return func(tx Tx) error { return tx.Put([]byte(key), []byte("v")) }
+}
+
+// holdCommits makes every commit stop before the engine's, until it gets a word on the channel.
+func holdCommits(db *DB) (arrived chan struct{}, release chan error) {
+	arrived, release = make(chan struct{}, 64), make(chan error, 64)
+	db.combiner.commit = func(txn *badger.Txn) error {
+		arrived <- struct{}{}
+		if err := <-release; err != nil {
+			return err
+		}
+		return txn.Commit()
+	}
+	return arrived, release
+}
+
+func TestEngineSyncsEveryCommit(t *testing.T) {
+	db := openInternal(t)
+	if o := db.engine.Opts(); !o.SyncWrites || o.InMemory || len(o.EncryptionKey) != 32 {
+		t.Errorf("the engine is not durable and encrypted: SyncWrites %v, InMemory %v", o.SyncWrites, o.InMemory)
+	}
+}
+
+func TestNoAnswerBeforeItsSync(t *testing.T) {
+	db, ctx := openInternal(t), t.Context()
+	before := db.Syncs()
+	arrived, release := holdCommits(db)
+	var answered, hooks atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			err := db.Update(ctx, func(tx Tx) error {
+				tx.OnCommit(func() { hooks.Add(1) })
+				return tx.Put(fmt.Appendf(nil, "k/%d", i), nil)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if db.Syncs() == before {
+				t.Error("Update returned before any sync")
+			}
+			answered.Add(1)
+		})
+	}
+	<-arrived
+	time.Sleep(20 * time.Millisecond) // the time for an answer that comes too early to show
+	if answered.Load() != 0 || hooks.Load() != 0 || db.Syncs() != before {
+		t.Errorf("before the sync: %d answers, %d hooks, %d syncs", answered.Load(), hooks.Load(), db.Syncs()-before)
+	}
+	for range 64 {
+		release <- nil
+	}
+	wg.Wait()
+	if hooks.Load() != 8 || db.Syncs() == before {
+		t.Errorf("after: %d hooks, %d syncs", hooks.Load(), db.Syncs()-before)
+	}
+}
+
+func TestEveryUpdateMovesTheSyncCounter(t *testing.T) {
+	db := openInternal(t)
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 50 {
+				var during uint64
+				if err := db.Update(t.Context(), func(tx Tx) error {
+					during = db.Syncs() // the function runs before its own commit
+					return put(fmt.Sprintf("k/%d/%d", w, i))(tx)
+				}); err != nil {
+					t.Error(err)
+				}
+				if after := db.Syncs(); after <= during {
+					t.Errorf("counter at %d when the function ran, at %d after Update returned", during, after)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAnUpdateWithoutWritesNeedsNoSync(t *testing.T) {
+	db := openInternal(t)
+	before := db.Syncs()
+	ran := false
+	if err := db.Update(t.Context(), func(tx Tx) error { tx.OnCommit(func() { ran = true }); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if db.Syncs() != before || !ran {
+		t.Errorf("%d syncs, hook ran: %v", db.Syncs()-before, ran)
+	}
+}
+
+func TestUpdateCancelledInTheQueueDoesNotRun(t *testing.T) {
+	db := openInternal(t)
+	arrived, release := holdCommits(db)
+	first := make(chan error, 1)
+	go func() { first <- db.Update(context.Background(), put("k/first")) }()
+	<-arrived // the writer is busy now
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() {
+		second <- db.Update(ctx, func(Tx) error { t.Error("a cancelled update ran"); return nil })
+	}()
+	for db.Stats().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) { // at once, not when the writer gets to it
+		t.Errorf("got %v, want Canceled", err)
+	}
+	release <- nil
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUpdateCancelledDuringItsCommitTellsTheTruth(t *testing.T) {
+	db := openInternal(t)
+	arrived, release := holdCommits(db)
+	ctx, cancel := context.WithCancel(t.Context())
+	outcome := make(chan error, 1)
+	go func() { outcome <- db.Update(ctx, put("k/a")) }()
+	<-arrived
+	cancel()
+	select {
+	case err := <-outcome:
+		t.Fatalf("answered %v while the commit was under way", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	release <- nil
+	if err := <-outcome; err != nil {
+		t.Errorf("got %v, but it was committed", err)
+	}
+}
+
+func TestWaitingUpdatesShareOneCommit(t *testing.T) {
+	db := openInternal(t)
+	arrived, release := holdCommits(db)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = db.Update(context.Background(), put("k/first")) })
+	<-arrived
+	before := db.Syncs()
+	for i := range 20 {
+		wg.Go(func() {
+			if err := db.Update(context.Background(), put(fmt.Sprintf("k/%d", i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for db.Stats().Waiting < 20 {
+		time.Sleep(time.Millisecond)
+	}
+	release <- nil
+	release <- nil
+	wg.Wait()
+	if n := db.Syncs() - before; n != 2 {
+		t.Errorf("%d commits, want 2: the first, and one for the twenty that waited", n)
+	}
+}
+
+func TestAfterAFailedCommitNothingIsWritten(t *testing.T) {
+	db := openInternal(t)
+	disk := errors.New("disk on fire")
+	_, release := holdCommits(db)
+	before := db.Syncs()
+	release <- disk
+	err := db.Update(t.Context(), func(tx Tx) error {
+		tx.OnCommit(func() { t.Error("a hook ran after a failed commit") })
+		return put("k/a")(tx)
+	})
+	if !errors.Is(err, ErrFailed) || !errors.Is(err, disk) {
+		t.Errorf("got %v, want ErrFailed with its cause", err)
+	}
+	err = db.Update(t.Context(), func(Tx) error { t.Error("it ran"); return nil })
+	if !errors.Is(err, ErrFailed) {
+		t.Errorf("got %v, want ErrFailed", err)
+	}
+	if db.Syncs() != before || !db.Stats().Failed {
+		t.Errorf("%d syncs, failed: %v", db.Syncs()-before, db.Stats().Failed)
+	}
+	if err := db.View(t.Context(), func(Tx) error { return nil }); err != nil {
+		t.Errorf("reading afterwards: %v", err)
+	}
+}
+
+func TestFunctionThatEndsItsGoroutineEndsTheCallers(t *testing.T) {
+	db := openInternal(t)
+	for _, where := range []string{"function", "hook"} {
+		after, done := false, make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = db.Update(context.Background(), func(tx Tx) error {
+				if where == "function" {
+					runtime.Goexit()
+				}
+				tx.OnCommit(func() { runtime.Goexit() })
+				return put("k/hook")(tx)
+			})
+			after = true
+		}()
+		<-done
+		if want := where == "hook"; after != want {
+			t.Errorf("%s: the caller went on: %v, want %v", where, after, want)
+		}
+		if err := db.Update(t.Context(), put("k/next")); err != nil {
+			t.Errorf("%s: the next update: %v", where, err)
+		}
+	}
+}
+
+func TestCloseAnswersWhatWaits(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Key: bytes.Repeat([]byte{1}, 32), SecretsKey: bytes.Repeat([]byte{2}, 32), Small: true}
+	db, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var acknowledged []string
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				key := fmt.Sprintf("k/%d/%d", w, i)
+				err := db.Update(context.Background(), put(key))
+				if errors.Is(err, ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, key)
+				mu.Unlock()
+			}
+		})
+	}
+	for db.Syncs() < 20 {
+		time.Sleep(time.Millisecond)
+	}
+	viewing, leave := make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		err := db.View(context.Background(), func(tx Tx) error {
+			close(viewing)
+			<-leave
+			_, err := tx.Get(schemaKey)
+			return err
+		})
+		if err != nil {
+			t.Errorf("view that ran while closing: %v", err)
+		}
+	})
+	<-viewing
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case <-closed:
+		t.Error("closed under a running view")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(leave)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if err := db.Close(); err != nil {
+		t.Errorf("closing again: %v", err)
+	}
+	if err := db.View(context.Background(), func(Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("view after close: %v", err)
+	}
+	if err := db.Update(context.Background(), func(Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("update after close: %v", err)
+	}
+	if db, err = Open(dir, o); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_ = db.View(context.Background(), func(tx Tx) error {
+		for _, key := range acknowledged {
+			if _, err := tx.Get([]byte(key)); err != nil {
+				t.Errorf("%s was acknowledged: %v", key, err)
+			}
+		}
+		return nil
+	})
+}
+
+func TestIDsRiseEvenWhenTheClockDoesNot(t *testing.T) {
+	var s idSource
+	now := time.Now()
+	last := ""
+	for i := range 10_000 {
+		at := now
+		if i%3 == 0 {
+			at = now.Add(-time.Duration(i) * time.Second)
+		}
+		id := s.next(at)
+		if len(id) != 26 || id <= last {
+			t.Fatalf("%q after %q", id, last)
+		}
+		last = id
+	}
+}
+
+func FuzzIndexEntryRoundTrip(f *testing.F) {
+	f.Add("a\x00b", "id", "a")
+	f.Add("", "", "\x00")
+	f.Add("\xff\x00\xff", "\x00\x01", "\xff")
+	f.Fuzz(func(t *testing.T, value, id, other string) {
+		key := append(append(appendEscaped(nil, value), valueEnd...), id...)
+		v, i, ok := splitEntry(key)
+		if !ok || v != value || i != id {
+			t.Errorf("%q %q came back as %q %q %v", value, id, v, i, ok)
+		}
+		if value != other {
+			two := append(append(appendEscaped(nil, other), valueEnd...), id...)
+			if (bytes.Compare(key, two) < 0) != (value < other) {
+				t.Errorf("entries of %q and %q sort otherwise than the values", value, other)
+			}
+		}
+	})
+}
