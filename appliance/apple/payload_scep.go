@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"muster/appliance/fleet"
+	"muster/pki"
 )
 
 // scepPath is where the server answers SCEP.
@@ -28,9 +29,10 @@ type scepContent struct {
 }
 
 // newSCEP fills in what all our identities have in common: RSA, because Apple's SCEP knows nothing else, with 2048 bits, because its
-// own default is 1024.
+// own default is 1024; and as name the registration authority's, whose RSA certificate alone is then given: a bundle with our ECDSA
+// authorities in it stops some clients.
 func newSCEP(h header, url, label, challenge string, platform fleet.Platform) scepPayload {
-	c := scepContent{URL: url, Name: "muster", Subject: [][][]string{{{"CN", label}}}, Challenge: challenge,
+	c := scepContent{URL: url, Name: pki.SCEPNameRA, Subject: [][][]string{{{"CN", label}}}, Challenge: challenge,
 		Keysize: 2048, KeyType: "RSA", KeyUsage: 5}
 	if platform == fleet.MacOS {
 		no := false
