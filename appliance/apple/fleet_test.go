@@ -140,7 +140,7 @@ func (w *world) profile(typ fleet.ProfileType, name string, settings map[string]
 	return p
 }
 
-// gadget is a simulated iPhone or Mac that keeps the rules of apple.md: it replaces profiles by identifier, makes keys for SCEP
+// gadget is a simulated iPhone or Mac that keeps the rules of real ones: it replaces profiles by identifier, makes keys for SCEP
 // payloads, lists what it has, and forgets all when its enrolment profile goes.
 type gadget struct {
 	*wire
