@@ -140,7 +140,7 @@ func (w *world) profile(typ fleet.ProfileType, name string, settings map[string]
 	return p
 }
 
-// gadget is a simulated iPhone or Mac that keeps the rules of apple.md: it replaces profiles by identifier, makes keys for SCEP
+// gadget is a simulated iPhone or Mac that keeps the rules of real ones: it replaces profiles by identifier, makes keys for SCEP
 // payloads, lists what it has, and forgets all when its enrolment profile goes.
 type gadget struct {
 	*wire
@@ -466,6 +466,9 @@ func TestMacWithItsPerson(t *testing.T) {
 	if s := w.statuses(d.ID)[fleet.TypeEmail]; s.Status == fleet.StatusSucceeded {
 		t.Error("e-mail is said to be there before anybody has logged in")
 	}
+	if s := w.statuses(d.ID)[fleet.TypeTrustedRoot]; s.Status != fleet.StatusSucceeded {
+		t.Errorf("the root is on the Mac, and is said to be %s: %+v", s.Status, s.Reason)
+	}
 	g.user = "7F0A1B2C-0000-4000-8000-000000000001"
 	if got := g.tokenUpdate("UserLongName", "Anna"); got.status != 200 {
 		t.Fatalf("TokenUpdate of the person: %d", got.status)
@@ -533,6 +536,41 @@ func TestRenewal(t *testing.T) {
 	w.later.Store(int64(500 * 24 * time.Hour))
 	if got := g.run(); got != 200 {
 		t.Errorf("after the first identity's end: %d", got)
+	}
+}
+
+// TestChangeWakesTheDevice shows that a change reaches APNs as a push to the device's token, and that 410 ends the pushes.
+func TestChangeWakesTheDevice(t *testing.T) {
+	a := newAPNs(t)
+	w := newWorld(t, func(c *Config) { c.PushURL, c.PushRoots = a.server.URL, poolOf(a.server.Certificate()) })
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-7")
+	g.run()
+	g.run()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- w.fleet.RunWakes(ctx) }()
+	go func() { done <- w.fleet.RunFanOut(ctx) }()
+	t.Cleanup(func() { stop(); <-done; <-done })
+	pushes := func() int {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.seen)
+	}
+	before := pushes()
+	w.mailSet()
+	for deadline := time.Now().Add(20 * time.Second); pushes() == before; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no push came")
+		}
+	}
+	a.mu.Lock()
+	last, body := a.seen[len(a.seen)-1], a.bodies[len(a.bodies)-1]
+	a.mu.Unlock()
+	if last.URL.Path != "/3/device/"+strings.Repeat("07", 32) || body != `{"mdm":"MAGIC"}` || last.Header.Get("Apns-Topic") != testTopic {
+		t.Errorf("%s %s %v", last.URL.Path, body, last.Header)
+	}
+	if g.run() != 200 || !g.has("muster.profile.access") {
+		t.Errorf("woken, it got %v", g.seen)
 	}
 }
 
