@@ -434,6 +434,7 @@ func TestResultsBecomeAnswers(t *testing.T) {
 		want fleet.Answer
 	}{
 		{"acknowledged", []any{"Status", "Acknowledged"}, fleet.Answer{Outcome: fleet.Done}},
+		{"a lock that protects nothing", []any{"Status", "Acknowledged", "MessageResult", "NoPasscodeSet"}, fleet.Answer{Outcome: fleet.Done, Reason: fleet.Why(codeNoPasscode)}},
 		{"not now", []any{"Status", "NotNow"}, fleet.Answer{Outcome: fleet.Postponed, Reason: fleet.Why(codeNotNow)}},
 		{"malformed", []any{"Status", "CommandFormatError"}, fleet.Answer{Outcome: fleet.Malformed, Reason: fleet.Why(codeFormat, "domain", "", "number", "0")}},
 		{"the last element is the cause", []any{"Status", "Error", "ErrorChain", chain("MCInstallationErrorDomain", 4001, "MCEASErrorDomain", 21005)},

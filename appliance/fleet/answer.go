@@ -54,6 +54,7 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 	case StepQuery:
 		return false, f.answerQuery(tx, x, o, ch, ev)
 	case StepAction:
+		x.acted = true
 		return f.answerAction(tx, x, o, ev)
 	case StepRenew:
 		switch ans.Outcome {
@@ -93,7 +94,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 		return f.profileEvents(tx, s, o.Held, "event.profile-delivered", Reason{}, ev)
 	case Postponed:
 		u.Postponed++
-		u.PostponedAt = ev.At
+		u.NotNow = Evidence{Message: ev.Message, At: ev.At, What: "postponed"}
 		return nil
 	case Failed:
 		if ans.Account {

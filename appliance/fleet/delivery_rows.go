@@ -218,7 +218,7 @@ func (s *situation) statusIn(p *Profile, u *Unit, diffs []difference) ProfileSta
 		}
 		if rep != nil && rep.Postponed > 0 && r.Reason.Code != "waiting.answer" {
 			r.Reason = Why("waiting.unlock")
-			r.Evidence = Evidence{Message: u.Key, At: rep.PostponedAt, What: "postponed"}
+			r.Evidence = rep.NotNow
 		}
 		return r
 	}

@@ -27,6 +27,7 @@ type exchange struct {
 	rows   bool // status rows may have changed
 	device *Device
 	order  *Order
+	acted  bool      // an action was answered
 	next   time.Time // when something becomes due on this channel by itself
 }
 
@@ -43,8 +44,9 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 		return nil, err
 	}
 	defer unlock()
-	gen, epoch := f.gen.Load(), f.planner.idle.epoch(d)
-	if ans == nil {
+	gen := f.gen.Load()
+	epoch, busy := f.planner.idle.epoch(d)
+	if ans == nil && !busy {
 		if f.planner.idle.holds(e, d, c.Channel, gen, f.now()) {
 			f.planner.touches.note(d, e, c.At, c.From)
 			return nil, nil
@@ -132,8 +134,10 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 		return nil
 	}
 	var err error
-	if s.actions, err = openActions(tx, s.device.ID); err != nil {
-		return err
+	if x.acted {
+		if s.actions, err = openActions(tx, s.device.ID); err != nil {
+			return err
+		}
 	}
 	if s.device.State == Managed {
 		if err := f.dueCertificates(tx, s); err != nil {
@@ -198,7 +202,8 @@ func (f *Fleet) keepWake(tx store.Tx, x *exchange) error {
 	if err := wakes.Put(tx, w); err != nil {
 		return err
 	}
-	tx.OnCommit(f.planner.wakeBell.ring)
+	due := w.Due
+	tx.OnCommit(func() { f.rouse(due) })
 	return nil
 }
 

@@ -17,7 +17,8 @@ type idleCache struct {
 
 type idleShard struct {
 	mu      sync.Mutex
-	epoch   uint64 // rises with each forget: what was read before must not be remembered after
+	epoch   uint64            // rises with each forget: what was read before must not be remembered after
+	busy    map[DeviceID]bool // something was asked of it: its next call is sure to write
 	entries map[DeviceID]map[Channel]idleEntry
 }
 
@@ -32,12 +33,27 @@ func (c *idleCache) shard(d DeviceID) *idleShard {
 	return &c.shards[maphash.String(c.seed, string(d))%uint64(len(c.shards))]
 }
 
-// epoch is read before a transaction whose outcome may be remembered.
-func (c *idleCache) epoch(d DeviceID) uint64 {
+// epoch is read before a transaction whose outcome may be remembered. busy says that reading first is lost labour, once.
+func (c *idleCache) epoch(d DeviceID) (epoch uint64, busy bool) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.epoch
+	busy = s.busy[d]
+	delete(s.busy, d)
+	return s.epoch, busy
+}
+
+// expect notes that the next call of a device will find something to do.
+func (c *idleCache) expect(d DeviceID) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	delete(s.entries, d)
+	if s.busy == nil {
+		s.busy = map[DeviceID]bool{}
+	}
+	s.busy[d] = true
 }
 
 // holds says whether a channel is known to be idle.

@@ -58,12 +58,14 @@ func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
 	if s.actions, err = openActions(tx, d.ID); err != nil {
 		return nil, err
 	}
-	rows, err := wakesOf(tx, d.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range rows {
-		s.wakes[w.Channel] = w
+	for _, ch := range d.Channels {
+		w, err := wakes.Get(tx, wakeID(d.ID, ch))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			s.wakes[ch] = w
+		}
 	}
 	if d.Person != "" {
 		s.person, err = people.Get(tx, string(d.Person))
@@ -76,6 +78,11 @@ func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
 	}
 	if s.profiles, s.unfit, err = f.wanted(tx, d, s.person); err != nil {
 		return nil, err
+	}
+	for id := range s.rep.Blocked {
+		if !s.wanted(id) {
+			delete(s.rep.Blocked, id)
+		}
 	}
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
