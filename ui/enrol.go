@@ -61,7 +61,7 @@ func (p collectedPart) Names() string {
 	for i, f := range p.Facts {
 		names[i] = f.What
 	}
-	return strings.Join(names, " · ")
+	return strings.Join(names, "\u00a0· ")
 }
 
 // collectedBy puts what is collected under its categories, in the register's order.
