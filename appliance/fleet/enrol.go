@@ -57,6 +57,13 @@ func (f *Fleet) speaking(tx store.Tx, c Contact) (*Device, error) {
 	return d, nil
 }
 
+// Bounds of what a device may ask us to remember.
+const (
+	channelsMost = 32
+	channelName  = 200
+	addressMost  = 16 << 10
+)
+
 func lockKey(c Contact) string { return string(c.Identity.Enrolment) + "/" + string(c.Channel) }
 
 // Enrol is the first message of an enrolment (Apple: Authenticate). A known Hardware under another enrolment is a
@@ -264,6 +271,9 @@ func clearFacts(tx store.Tx, d DeviceID) error {
 // (sealed by the platform package), stored beside the channel.
 func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, error) {
 	c = f.contact(c)
+	if c.Channel != DeviceChannel && c.Channel.kind() != userChannel || len(c.Channel) > channelName || len(wake) > addressMost {
+		return nil, Refuse(ErrInvalid, "enrol.message")
+	}
 	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
@@ -273,6 +283,9 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 	err = f.db.Update(ctx, func(tx store.Tx) (err error) {
 		if d, err = f.speaking(tx, c); err != nil {
 			return err
+		}
+		if len(d.Channels) >= channelsMost && !slices.Contains(d.Channels, c.Channel) {
+			return Refuse(ErrInvalid, "enrol.message")
 		}
 		if d.State.ended() {
 			return ErrUnrecognized

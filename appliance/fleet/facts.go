@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,8 +29,12 @@ type inventory struct {
 
 var inventories = store.Define("ap", func(i *inventory) string { return string(i.Device) })
 
-// factText bounds a text that a device tells.
-const factText = 1000
+// What a device tells is bounded, whoever it is.
+const (
+	factText = 1000    // bytes of a text
+	factMost = 4 << 10 // bytes of any fact, as JSON
+	appsMost = 1000
+)
 
 // saveFacts is the only place that stores facts. What the register does not allow of this device is dropped here, whatever the platform
 // package handed over; the device's model, serial number and system version are copied for lists. The caller stores d.
@@ -55,6 +60,10 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 		}
 		if v == nil {
 			delete(sheet.Facts, k)
+			continue
+		}
+		if b, err := json.Marshal(v); err != nil || len(b) > factMost {
+			f.log.Warn("fact of a device is too big or strange", "device", d.ID, "fact", k, "bytes", len(b))
 			continue
 		}
 		sheet.Facts[k] = Fact{Key: k, Value: v, At: at.UTC()}
@@ -166,6 +175,10 @@ func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at tim
 	}
 	if len(keep) == 0 && len(inv.Apps) == 0 {
 		return nil
+	}
+	if len(keep) > appsMost {
+		f.log.Warn("app list cut", "device", d.ID, "apps", len(keep))
+		keep = keep[:appsMost]
 	}
 	slices.SortFunc(keep, func(a, b App) int { return strings.Compare(strings.ToLower(a.Name)+a.ID, strings.ToLower(b.Name)+b.ID) })
 	inv.Apps, inv.At = keep, at.UTC()
