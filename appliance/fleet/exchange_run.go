@@ -76,7 +76,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 
 // exchange deals with one message inside a transaction; in a reading one it returns errWrites as soon as it would have to write.
 func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
-	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment)
+	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment, x.ans == nil)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 	}
 	var err error
 	if x.acted {
-		if s.actions, err = openActions(tx, s.device.ID); err != nil {
+		if s.actions, err = s.rep.open(tx); err != nil {
 			return err
 		}
 	}
@@ -150,11 +150,15 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 
 // keepExchange writes what has changed: the report, the status rows and the wake.
 func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
-	after, err := json.Marshal(x.s.rep)
-	if err != nil {
-		return err
+	changed := x.ans != nil || x.order != nil
+	if !changed {
+		after, err := json.Marshal(x.s.rep)
+		if err != nil {
+			return err
+		}
+		changed = !bytes.Equal(x.s.read, after)
 	}
-	if !bytes.Equal(x.s.read, after) {
+	if changed {
 		if !tx.Writable() {
 			return errWrites
 		}

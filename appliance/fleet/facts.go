@@ -235,7 +235,8 @@ var deviceSecrets = store.Define("sc", func(s *deviceSecret) string { return str
 // secretMost is the greatest size of a device secret, in bytes.
 const secretMost = 64 << 10
 
-// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
+// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets. name is a fact of the
+// register: what that does not declare is refused, what it does not allow of this device is dropped.
 func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") || len(value) > secretMost {
 		return Refuse(ErrInvalid, "input.characters")
@@ -244,6 +245,12 @@ func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []
 		d, err := f.speaking(tx, c)
 		if err != nil {
 			return err
+		}
+		if _, declared := DeclarationOf(FactKey(name)); !declared {
+			return Refuse(ErrInvalid, "input.characters")
+		}
+		if value != nil && !Allowed(FactKey(name), d.Target(), nil) {
+			return nil
 		}
 		id := string(d.Enrolment) + "/" + name
 		if value == nil {
@@ -272,8 +279,7 @@ func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte,
 		if out, err = f.db.Sealer().Open(deviceSecrets.Name(), id, s.Sealed); err != nil {
 			return fmt.Errorf("open %s of device %s: %w", name, d.ID, err)
 		}
-		a := Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: c.From, Via: "protocol"}
-		return f.record(tx, a, "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
+		return f.record(tx, deviceActor(d, c.From), "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
 	})
 	return out, err
 }
