@@ -194,6 +194,7 @@ func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal
 		return nil, nil, err
 	}
 	rep := &reported{Device: d.ID, Enrolment: d.Enrolment}
+	d.Serial = "" // told anew
 	if err := f.begin(tx, c, in, d, rep); err != nil {
 		return nil, nil, err
 	}

@@ -140,6 +140,29 @@ func (f *Fleet) noteTwins(tx store.Tx, d *Device) error {
 	return nil
 }
 
+// partTwins takes the warning off the device that is left when one of two with one serial number has ended.
+func (f *Fleet) partTwins(tx store.Tx, d *Device) error {
+	if d.Serial == "" {
+		return nil
+	}
+	var left []*Device
+	if err := devices.Each(tx, store.Query{Index: "serial", Value: d.Serial}, func(x *Device) (bool, error) {
+		if x.ID != d.ID && !x.State.ended() {
+			left = append(left, x)
+		}
+		return len(left) < 2, nil
+	}); err != nil {
+		return err
+	}
+	d.Warning = nil
+	if len(left) != 1 || left[0].Warning == nil || left[0].Warning.Code != "device.serial-twice" {
+		return nil
+	}
+	old := left[0].snapshot()
+	left[0].Warning = nil
+	return f.saveDevice(tx, old, left[0])
+}
+
 // saveApps keeps an app list: all of a corporate device, of a personal one managed apps only and only if that was switched on and accepted.
 func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at time.Time) error {
 	settings, err := f.settings(tx)

@@ -366,6 +366,12 @@ func TestOneSerialTwice(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(needs, func(n fleet.Need) bool { return strings.Contains(n.Reason.Code, "serial") }) {
 		t.Errorf("needs: %+v, %v", needs, err)
 	}
+	b.call()
+	w.act(b, fleet.ActRetire)
+	b.call()
+	if d := w.device(a); d.Warning != nil {
+		t.Errorf("the warning outlives its cause: %+v", d.Warning)
+	}
 }
 
 func TestWakes(t *testing.T) {
