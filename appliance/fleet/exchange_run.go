@@ -19,6 +19,9 @@ var errWrites = errors.New("fleet: exchange has something to write")
 // challengeLife is how long a device may take to fetch a certificate after an order was handed to it.
 const challengeLife = 24 * time.Hour
 
+// idleFor is how long it is taken for granted that nothing is to be done: settings, which change when facts are asked, have no generation.
+const idleFor = 10 * time.Minute
+
 // exchange is one message of a device being dealt with.
 type exchange struct {
 	c      Contact
@@ -55,7 +58,11 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 		err := f.db.View(ctx, func(tx store.Tx) error { return f.exchange(tx, x) })
 		if err == nil {
 			f.planner.touches.note(d, e, c.At, c.From)
-			f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: x.next}, epoch)
+			until := f.now().Add(idleFor)
+			if !x.next.IsZero() && x.next.Before(until) {
+				until = x.next
+			}
+			f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: until}, epoch)
 			return nil, nil
 		}
 		if !errors.Is(err, errWrites) {
