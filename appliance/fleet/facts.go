@@ -143,6 +143,29 @@ func (f *Fleet) noteTwins(tx store.Tx, d *Device) error {
 	return nil
 }
 
+// partTwins takes the warning off the device that is left when one of two with one serial number has ended.
+func (f *Fleet) partTwins(tx store.Tx, d *Device) error {
+	if d.Serial == "" {
+		return nil
+	}
+	var left []*Device
+	if err := devices.Each(tx, store.Query{Index: "serial", Value: d.Serial}, func(x *Device) (bool, error) {
+		if x.ID != d.ID && !x.State.ended() {
+			left = append(left, x)
+		}
+		return len(left) < 2, nil
+	}); err != nil {
+		return err
+	}
+	d.Warning = nil
+	if len(left) != 1 || left[0].Warning == nil || left[0].Warning.Code != "device.serial-twice" {
+		return nil
+	}
+	old := left[0].snapshot()
+	left[0].Warning = nil
+	return f.saveDevice(tx, old, left[0])
+}
+
 // saveApps keeps an app list: all of a corporate device, of a personal one managed apps only and only if that was switched on and accepted.
 func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at time.Time) error {
 	settings, err := f.settings(tx)
@@ -238,7 +261,8 @@ var deviceSecrets = store.Define("sc", func(s *deviceSecret) string { return str
 // secretMost is the greatest size of a device secret, in bytes.
 const secretMost = 64 << 10
 
-// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
+// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets. name is a fact of the
+// register: what that does not declare is refused, what it does not allow of this device is dropped.
 func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") || len(value) > secretMost {
 		return Refuse(ErrInvalid, "input.characters")
@@ -247,6 +271,12 @@ func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []
 		d, err := f.speaking(tx, c)
 		if err != nil {
 			return err
+		}
+		if _, declared := DeclarationOf(FactKey(name)); !declared {
+			return Refuse(ErrInvalid, "input.characters")
+		}
+		if value != nil && !Allowed(FactKey(name), d.Target(), nil) {
+			return nil
 		}
 		id := string(d.Enrolment) + "/" + name
 		if value == nil {
@@ -275,8 +305,7 @@ func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte,
 		if out, err = f.db.Sealer().Open(deviceSecrets.Name(), id, s.Sealed); err != nil {
 			return fmt.Errorf("open %s of device %s: %w", name, d.ID, err)
 		}
-		a := Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: c.From, Via: "protocol"}
-		return f.record(tx, a, "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
+		return f.record(tx, deviceActor(d, c.From), "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
 	})
 	return out, err
 }

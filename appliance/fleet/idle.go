@@ -25,7 +25,7 @@ type idleShard struct {
 type idleEntry struct {
 	enrolment EnrolmentID
 	gen       uint64
-	until     time.Time // zero: nothing becomes due by itself
+	until     time.Time
 }
 
 func (c *idleCache) shard(d DeviceID) *idleShard {
@@ -62,7 +62,7 @@ func (c *idleCache) holds(e EnrolmentID, d DeviceID, ch Channel, gen uint64, now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.entries[d][ch]
-	return ok && i.enrolment == e && i.gen == gen && (i.until.IsZero() || now.Before(i.until))
+	return ok && i.enrolment == e && i.gen == gen && now.Before(i.until)
 }
 
 // remember notes that a channel is idle, unless the device was touched since epoch was read.

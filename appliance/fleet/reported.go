@@ -19,6 +19,7 @@ type reported struct {
 	Blocked     map[ProfileID]*blocked     `json:"blocked,omitempty"`     // B8
 	Generations map[ProfileID]int          `json:"generations,omitempty"` // certificate generation of identity profiles; absent = 1
 	Access      map[ProfileID]accessReport `json:"access,omitempty"`
+	Open        []ActionID                 `json:"open,omitempty"`  // actions ordered; those that have ended meanwhile are passed over
 	Tries       map[ActionID]*failure      `json:"tries,omitempty"` // of actions that are repeated until proved
 	Removal     *removalReport             `json:"removal,omitempty"`
 	Next        int                        `json:"next,omitempty"` // sequence of the next unit
