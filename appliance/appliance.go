@@ -85,7 +85,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.apple, err = apple.New(apple.Config{
-		Fleet: a.fleet, PKI: a.pki, DB: a.db, PushIdentity: a.fleet.PushIdentity, TrustOwnRoot: c.TLS == TLSInternal,
+		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
 	})
 	if err != nil {
