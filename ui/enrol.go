@@ -242,5 +242,5 @@ func (u *UI) install(q *Request) error {
 	for _, e := range events {
 		page.Progress.Events = append(page.Progress.Events, Moment{Kind: Good, Icon: "check", Text: q.Say(e.Reason), At: timeElement(q.Words, e.At, q.Words.Ago, true, true)})
 	}
-	return q.Page("people/install", Page{Title: q.T("install.title." + page.Device), Data: page})
+	return q.Page("people/install", Page{Title: q.T("install.title."+page.Device), Data: page})
 }

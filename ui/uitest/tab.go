@@ -27,6 +27,7 @@ type View struct {
 	Dark          bool   // the system's colour scheme
 	Lang          string // Accept-Language, "" = "en"
 	NoScript      bool
+	Touch         bool           // a touch screen
 	UserAgent     string         // "" = Chromium's own
 	Cookies       []*http.Cookie // set before the page is opened
 	Allow         []string       // hosts that may be asked beside the page's own
@@ -88,6 +89,9 @@ func (b *Browser) Open(t testing.TB, address string, v View) *Tab {
 				agent.UserAgent = own
 			}
 			return agent.Do(ctx)
+		}),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			return emulation.SetTouchEmulationEnabled(v.Touch).WithMaxTouchPoints(5).Do(ctx)
 		}),
 		emulation.SetScriptExecutionDisabled(v.NoScript),
 		chromedp.ActionFunc(func(ctx context.Context) error {

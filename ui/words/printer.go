@@ -26,7 +26,21 @@ func (p *Printer) T(key string, args Args) string {
 	if !ok {
 		return key
 	}
+	if t.one != "" && counted(args) == "1" {
+		return p.fill(t.one, args)
+	}
 	return p.fill(t.other, args)
+}
+
+// counted is the number that a counting text is chosen by when it comes among
+// the arguments, as it does in reasons: the first of these that is there.
+func counted(args Args) string {
+	for _, name := range []string{"count", "devices", "people", "minutes", "days", "most", "least"} {
+		if v, ok := args[name]; ok {
+			return fmt.Sprint(v)
+		}
+	}
+	return ""
 }
 
 // N returns the text for key that fits n things; see Catalogue.N.

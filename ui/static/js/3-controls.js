@@ -2,7 +2,7 @@
 muster.each("[data-copy]", (button) => button.addEventListener("click", async () => {
   const source = document.getElementById(button.dataset.copy);
   try {
-    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    await navigator.clipboard.writeText(source.value ?? source.innerText);
     muster.toast(muster.texts().copied);
   } catch {
     getSelection().selectAllChildren(source); // plain HTTP has no clipboard: leave it selected
