@@ -149,6 +149,9 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		}
 		s := in.clone()
 		s.Version, s.Locked = old.Version+1, nil
+		if s.DeviceURL == s.URL {
+			s.DeviceURL = "" // follows the public address
+		}
 		raw, err := json.Marshal(s)
 		if err != nil {
 			return err
@@ -163,6 +166,9 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		}
 		f.publish(tx, "settings", "")
 		s.Locked = slices.Clone(old.Locked)
+		if s.DeviceURL == "" {
+			s.DeviceURL = s.URL
+		}
 		out = s
 		return nil
 	})

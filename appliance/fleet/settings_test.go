@@ -67,6 +67,18 @@ func TestSettingsAreSaved(t *testing.T) {
 	if again, _ := h.Settings(ctx); again.Switches[SwitchCarrier] {
 		t.Error("a caller wrote into the cache")
 	}
+	t.Run("the devices' address follows the public one until it is given", func(t *testing.T) {
+		moved := *first
+		moved.URL, moved.DeviceURL = "https://new.acme.example", ""
+		got, err := h.SaveSettings(ctx, h.owner, moved)
+		if err != nil || got.DeviceURL != "https://new.acme.example" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		got.DeviceURL = "https://mdm.acme.example"
+		if first, err = h.SaveSettings(ctx, h.owner, *got); err != nil || first.DeviceURL != "https://mdm.acme.example" {
+			t.Fatalf("%+v, %v", first, err)
+		}
+	})
 	t.Run("an older version is refused", func(t *testing.T) {
 		second := *first
 		second.Organisation = "Other"
@@ -78,7 +90,7 @@ func TestSettingsAreSaved(t *testing.T) {
 	})
 	t.Run("before and after are logged", func(t *testing.T) {
 		page, err := h.Audit(ctx, h.owner, AuditQuery{Object: "settings"})
-		if err != nil || len(page.Items) != 2 || !strings.Contains(string(page.Items[0].Before), `"Acme"`) || !strings.Contains(string(page.Items[0].After), `"Other"`) {
+		if err != nil || len(page.Items) != 4 || !strings.Contains(string(page.Items[0].Before), `"Acme"`) || !strings.Contains(string(page.Items[0].After), `"Other"`) {
 			t.Errorf("%v, %v", page.Items, err)
 		}
 	})
