@@ -18,7 +18,7 @@ const blockedFor = 24 * time.Hour
 // answer takes in what a device says to an order. An answer that comes twice changes nothing. ended says that the enrolment came to its end.
 func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 	s, ans := x.s, x.ans
-	o, err := orders.Get(tx, string(ans.Order))
+	o, err := f.planner.orders.Take(tx, string(ans.Order))
 	if errors.Is(err, store.ErrNotFound) || err == nil && (o.Device != s.device.ID || o.Enrolment != s.device.Enrolment || o.Channel != x.c.Channel) {
 		f.log.Warn("answer to an order that is not this device's", "device", s.device.ID, "order", clip(string(ans.Order), 100), "channel", x.c.Channel)
 		return false, nil

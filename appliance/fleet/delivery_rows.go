@@ -21,28 +21,32 @@ func (f *Fleet) refreshDeliveries(tx store.Tx, d *Device) error {
 
 // keepRows stores the status rows of a situation and drops those of profiles that are neither wanted nor were ever there.
 func (f *Fleet) keepRows(tx store.Tx, s *situation) error {
-	old, err := f.deliveriesOf(tx, s.device.ID)
+	stored, err := deliveryRows(tx, s.device.ID)
 	if err != nil {
 		return err
 	}
-	rows := s.statuses()
-	for _, r := range rows {
-		if err := f.setDelivery(tx, s.device, r); err != nil {
+	old := make(map[ProfileID]*delivery, len(stored))
+	for _, r := range stored {
+		old[r.Profile] = r
+	}
+	for _, r := range s.statuses() { // one a profile
+		if err := f.replaceDelivery(tx, s.device, old[r.Profile], r); err != nil {
 			return err
 		}
+		delete(old, r.Profile)
 	}
-	for _, o := range old {
-		if slices.ContainsFunc(rows, func(r ProfileStatus) bool { return r.Profile == o.Profile }) {
+	for _, r := range stored {
+		if old[r.Profile] == nil {
 			continue
 		}
-		gone, keep := s.departed(o)
+		gone, keep := s.departed(r.ProfileStatus)
 		if !keep {
-			if err := f.dropDelivery(tx, s.device, o.Profile); err != nil {
+			if err := f.dropDelivery(tx, s.device, r.Profile); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := f.setDelivery(tx, s.device, gone); err != nil {
+		if err := f.replaceDelivery(tx, s.device, r, gone); err != nil {
 			return err
 		}
 	}

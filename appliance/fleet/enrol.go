@@ -21,7 +21,7 @@ func (f *Fleet) contact(c Contact) Contact {
 	if c.At.IsZero() {
 		c.At = f.now()
 	}
-	c.At = c.At.UTC()
+	c.At = c.At.UTC().Round(0) // as it will be read back: without its monotonic part
 	return c
 }
 

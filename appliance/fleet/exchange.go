@@ -68,8 +68,8 @@ type Order struct {
 	ID          OrderID
 	Step        Step
 	Device      *Device
-	Person      *Person    // nil without one
-	Profiles    []*Profile // of Unit, in the unit's order
+	Person      *Person    // nil without one; shared, not to be changed
+	Profiles    []*Profile // of Unit, in the unit's order; shared, not to be changed
 	Action      *Action
 	PIN         string               // opened, for lock and wipe of a Mac
 	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit

@@ -83,7 +83,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 
 // exchange deals with one message inside a transaction; in a reading one it returns errWrites as soon as it would have to write.
 func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
-	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment, x.ans == nil)
+	s, err := f.situationOf(tx, x.c.Identity, x.ans == nil)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
 		if !tx.Writable() {
 			return errWrites
 		}
-		if err := reports.Put(tx, x.s.rep); err != nil {
+		if err := f.planner.reports.Put(tx, x.s.rep); err != nil {
 			return err
 		}
 		id := x.device.ID
@@ -188,11 +188,12 @@ func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
 // keepWake leaves the channel's wake as it must be after this message: pushed again soon when an order was handed over and stays
 // unanswered; else asleep until something becomes due by itself.
 func (f *Fleet) keepWake(tx store.Tx, x *exchange) error {
-	w := x.s.wakes[x.c.Channel]
-	if w == nil {
+	known := x.s.wakes[x.c.Channel]
+	if known == nil {
 		return nil
 	}
-	now := x.s.now
+	now, next := x.s.now, *known // known is shared
+	w := &next
 	if x.order != nil {
 		if w.Open && w.Attempt > 0 && w.Due.After(now.Add(answerWithin/2)) {
 			return nil
@@ -320,7 +321,7 @@ func (f *Fleet) handOver(tx store.Tx, x *exchange, ch *channelReport, diff *diff
 	if err := f.fill(tx, x, rec, o, again); err != nil {
 		return err
 	}
-	if err := orders.Put(tx, rec); err != nil {
+	if err := f.planner.orders.Put(tx, rec); err != nil {
 		return err
 	}
 	ch.InFlight, ch.Doing = rec.ID, stepKey(step)
@@ -341,15 +342,14 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 	s := x.s
 	switch o.Step.Kind {
 	case StepInstall, StepRemove:
+		c, err := f.config(tx)
+		if err != nil {
+			return err
+		}
 		for _, id := range o.Step.Unit.Profiles {
-			p, err := profiles.Get(tx, string(id))
-			if errors.Is(err, store.ErrNotFound) {
-				continue // deleted meanwhile: a removal goes by the unit's key
+			if p := c.profile(id); p != nil { // else deleted meanwhile: a removal goes by the unit's key
+				o.Profiles = append(o.Profiles, p)
 			}
-			if err != nil {
-				return err
-			}
-			o.Profiles = append(o.Profiles, p)
 		}
 		if o.Step.Kind == StepInstall {
 			return f.fillInstall(tx, x, rec, o, again)

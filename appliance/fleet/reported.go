@@ -145,8 +145,10 @@ type removalUnit struct {
 var reports = store.Define("rp", func(r *reported) string { return string(r.Device) })
 
 // reportOf reads what a device reported; of an earlier enrolment nothing counts.
-func reportOf(tx store.Tx, d *Device) (*reported, error) {
-	r, err := reports.Get(tx, string(d.ID))
+func reportOf(tx store.Tx, d *Device) (*reported, error) { return reportFrom(tx, d, reports.Get) }
+
+func reportFrom(tx store.Tx, d *Device, get func(store.Tx, string) (*reported, error)) (*reported, error) {
+	r, err := get(tx, string(d.ID))
 	if errors.Is(err, store.ErrNotFound) {
 		return &reported{Device: d.ID, Enrolment: d.Enrolment}, nil
 	}

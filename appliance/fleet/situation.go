@@ -14,46 +14,50 @@ import (
 	"muster/store"
 )
 
-// situationOf reads what a plan for a device depends on. e names the enrolment that speaks; empty for a look from inside. With compare it
-// remembers the report as it was stored.
+// situationOf reads what a plan for the device behind an identity depends on, for a message of it: the report is the caller's, who stores it
+// again through the memo when it has changed. With compare the situation remembers the report as it was stored.
 // Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
-func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID, compare bool) (*situation, error) {
-	d, err := devices.Get(tx, string(id))
+func (f *Fleet) situationOf(tx store.Tx, id Identity, compare bool) (*situation, error) {
+	d, err := f.planner.devices.Get(tx, string(id.Device))
 	if errors.Is(err, store.ErrNotFound) {
-		if e != "" {
-			if gone, err := tombstones.Has(tx, string(e)); err != nil || gone {
-				return nil, errors.Join(err, ErrUnrecognized)
-			}
+		if gone, err := tombstones.Has(tx, string(id.Enrolment)); err != nil || gone {
+			return nil, errors.Join(err, ErrUnrecognized)
 		}
 		return nil, ErrNoRecord
 	}
 	if err != nil {
 		return nil, err
 	}
-	if e != "" && d.Enrolment != e {
+	if d.Enrolment != id.Enrolment {
 		return nil, ErrIdentity
 	}
-	if e != "" && d.State.ended() {
+	if d.State.ended() {
 		return nil, ErrUnrecognized
 	}
-	return f.situate(tx, d, compare)
+	rep, err := reportFrom(tx, d, f.planner.reports.Take)
+	if err != nil {
+		return nil, err
+	}
+	return f.situate(tx, d.snapshot(), rep, compare)
 }
 
-// situationFor is situationOf for a device at hand.
+// situationFor is the situation of a device at hand, looked at from inside.
 func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
-	return f.situate(tx, d, false)
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return nil, err
+	}
+	return f.situate(tx, d, rep, false)
 }
 
-func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error) {
-	s := &situation{now: f.now().UTC(), device: d, wakes: map[Channel]*Wake{}}
+func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*situation, error) {
+	// Without its monotonic part the time is what will be read back from a record.
+	s := &situation{now: f.now().UTC().Round(0), device: d, rep: rep, wakes: map[Channel]*Wake{}}
 	module := f.modules[d.Platform]
 	if module == nil {
 		return nil, fmt.Errorf("no module for platform %q", d.Platform)
 	}
 	var err error
-	if s.rep, err = reportOf(tx, d); err != nil {
-		return nil, err
-	}
 	if s.settings, err = f.settings(tx); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error
 		return nil, err
 	}
 	for _, ch := range d.Channels {
-		w, err := wakes.Get(tx, wakeID(d.ID, ch))
+		w, err := f.planner.wakes.Get(tx, wakeID(d.ID, ch))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
@@ -75,7 +79,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error
 		}
 	}
 	if d.Person != "" {
-		s.person, err = people.Get(tx, string(d.Person))
+		s.person, err = f.planner.people.Get(tx, string(d.Person))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}

@@ -19,9 +19,11 @@ func (f *Fleet) wanted(tx store.Tx, d *Device, p *Person) ([]*Profile, []Unfit, 
 	if err != nil || len(c.to) == 0 {
 		return nil, nil, err
 	}
-	in, err := f.groupsOf(tx, p, d)
-	if err != nil {
-		return nil, nil, err
+	var in map[GroupID]bool
+	if c.grouped { // else nobody asks
+		if in, err = f.groupsOf(tx, p, d); err != nil {
+			return nil, nil, err
+		}
 	}
 	w, u := f.wantedOf(c, d, p, in)
 	return w, u, nil
