@@ -296,9 +296,10 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 			}
 			var err error
 			if s.device.State == Managed {
-				if s.profiles, s.unfit, err = f.wanted(tx, s.device, s.person); err != nil {
+				if s.profiles, s.unfit, err = f.wantedIn(tx, s.config, s.device, s.person); err != nil {
 					return err
 				}
+				s.parts = nil // the platform may compose otherwise for another model or system
 			}
 			x.rows = true
 		}

@@ -66,16 +66,16 @@ func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
 	} else if err != nil {
 		return err
 	}
-	return f.replaceDelivery(tx, d, old, row)
-}
-
-// replaceDelivery is setDelivery with the row as it is in the store, nil when there is none.
-func (f *Fleet) replaceDelivery(tx store.Tx, d *Device, old *delivery, row ProfileStatus) error {
-	row.Device = d.ID
 	c, err := f.config(tx)
 	if err != nil {
 		return err
 	}
+	return f.replaceDelivery(tx, c, d, old, row)
+}
+
+// replaceDelivery is setDelivery with the config that this transaction sees, and the row as it is in the store, nil when there is none.
+func (f *Fleet) replaceDelivery(tx store.Tx, c *config, d *Device, old *delivery, row ProfileStatus) error {
+	row.Device = d.ID
 	revision := 0
 	if p := c.profile(row.Profile); p != nil {
 		row.Name, row.Type, revision = p.Name, p.Type, p.Revision

@@ -150,7 +150,7 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 		if err := f.dueCertificates(tx, s); err != nil {
 			return err
 		}
-		s.units = s.compose(f.modules[s.device.Platform])
+		s.compose(f.modules[s.device.Platform])
 	}
 	return nil
 }
@@ -342,12 +342,8 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 	s := x.s
 	switch o.Step.Kind {
 	case StepInstall, StepRemove:
-		c, err := f.config(tx)
-		if err != nil {
-			return err
-		}
 		for _, id := range o.Step.Unit.Profiles {
-			if p := c.profile(id); p != nil { // else deleted meanwhile: a removal goes by the unit's key
+			if p := s.config.profile(id); p != nil { // else deleted meanwhile: a removal goes by the unit's key
 				o.Profiles = append(o.Profiles, p)
 			}
 		}

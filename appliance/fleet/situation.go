@@ -84,10 +84,13 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 			return nil, err
 		}
 	}
+	if s.config, err = f.config(tx); err != nil {
+		return nil, err
+	}
 	if d.State != Managed && d.State != Enrolling {
 		return s, nil
 	}
-	if s.profiles, s.unfit, err = f.wanted(tx, d, s.person); err != nil {
+	if s.profiles, s.unfit, err = f.wantedIn(tx, s.config, d, s.person); err != nil {
 		return nil, err
 	}
 	for id := range s.rep.Blocked {
@@ -98,7 +101,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
 	}
-	s.units = s.compose(module)
+	s.compose(module)
 	s.queries = f.askable(s, module)
 	return s, nil
 }
@@ -182,15 +185,32 @@ func (s *situation) isBlocked(p *Profile) bool {
 	return b != nil && b.Revision == p.Revision && s.now.Before(b.Next)
 }
 
-// compose has the platform group what is wanted and gives each unit its version.
-func (s *situation) compose(m Module) []Unit {
-	byID := map[ProfileID]*Profile{}
-	var list []*Profile
+// part is one profile as far as units depend on it.
+type part struct {
+	profile    *Profile
+	generation int // of its certificate; 0 when it has none
+}
+
+// compose has the platform group what is wanted and gives each unit its version. Units that are composed of the same as before stay.
+func (s *situation) compose(m Module) {
+	parts := make([]part, 0, len(s.profiles))
 	for _, p := range s.profiles {
-		if !s.isBlocked(p) {
-			list = append(list, p)
-			byID[p.ID] = p
+		if s.isBlocked(p) {
+			continue
 		}
+		x := part{profile: p}
+		if p.Type == TypeIdentity {
+			x.generation = s.rep.generation(p.ID)
+		}
+		parts = append(parts, x)
+	}
+	if s.parts != nil && slices.Equal(parts, s.parts) {
+		return
+	}
+	byID := make(map[ProfileID]*Profile, len(parts))
+	list := make([]*Profile, len(parts))
+	for i, x := range parts {
+		list[i], byID[x.profile.ID] = x.profile, x.profile
 	}
 	units := m.Compose(s.device, list)
 	for i := range units {
@@ -199,7 +219,7 @@ func (s *situation) compose(m Module) []Unit {
 		}
 		units[i].Version = s.version(&units[i], byID)
 	}
-	return units
+	s.units, s.parts = units, parts
 }
 
 // version is a hash of all that a unit is rendered from: its profiles' versions, the person's attributes that they take, and certificate
