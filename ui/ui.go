@@ -16,6 +16,11 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	peopleDomain
+	groupsDomain
+	invitationsDomain
+	profilesDomain
+	termsDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -93,6 +98,11 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.peopleRoutes()
+	u.groupRoutes()
+	u.invitationRoutes()
+	u.profileRoutes()
+	u.termsRoutes()
 }
 
 // ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.
