@@ -366,9 +366,7 @@ func (w *wizard) reviewProfile(r *reviewStep) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range notes {
-		r.Notes = append(r.Notes, Message{Kind: Mute, Text: w.Say(n)})
-	}
+	r.Notes = w.notesInWords(notes)
 	r.Basics = []FactLine{{Name: w.T("profile.name"), Value: *in.Name}, {Name: w.T("profile.type"), Value: w.T("type." + string(w.decl.Type))}, {Name: w.T("profile.platforms"), Value: w.saysPlatforms(w.platforms())}}
 	if *in.Description != "" {
 		r.Basics = append(r.Basics, FactLine{Name: w.T("profile.description"), Value: *in.Description})
@@ -394,6 +392,29 @@ func (w *wizard) reviewProfile(r *reviewStep) error {
 		r.Same = slices.Equal(before, after)
 	}
 	return nil
+}
+
+// notesInWords says what a check found. Settings that a platform does not know are gathered into one sentence for each platform.
+func (w *wizard) notesInWords(notes []fleet.Reason) []Message {
+	var out []Message
+	where := map[string]int{}
+	names := map[string][]string{}
+	for _, n := range notes {
+		if n.Code != "profile.setting-not-on-platform" {
+			out = append(out, Message{Kind: Mute, Text: w.Say(n)})
+			continue
+		}
+		platform := n.Args["platform"]
+		if names[platform] == nil {
+			where[platform] = len(out)
+			out = append(out, Message{Kind: Mute})
+		}
+		names[platform] = append(names[platform], "“"+w.T(fieldWord(w.decl.Type, n.Args["setting"]))+"”")
+	}
+	for platform, list := range names {
+		out[where[platform]].Text = w.T("profile.not-known-there", "platform", w.saysPlatform(fleet.Platform(platform)), "settings", w.Words.List(list))
+	}
+	return out
 }
 
 // delivered are the settings that count, of two versions, for telling whether devices get anything anew.
