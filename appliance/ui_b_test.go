@@ -1,13 +1,13 @@
 package appliance
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"muster/appliance/fleet"
 	"muster/appliance/sim"
@@ -115,6 +115,100 @@ func TestPagesOfPeopleAndProfilesInTheBrowser(t *testing.T) {
 			})
 		}
 	}
-	_ = os.Getenv
-	_ = fmt.Sprint
+}
+
+// press sends the form by one of its buttons.
+func press(t *testing.T, tab *uitest.Tab, value string) {
+	t.Helper()
+	tab.Submit(t, `button[name="go"][value="`+value+`"]:not(.sr)`)
+}
+
+// TestMailProfileWithCertificates goes the way that this product is about, as a person does, with scripts and without: from nothing to an
+// e-mail profile with an identity certificate and a root that are assigned together.
+func TestMailProfileWithCertificates(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	w.fill()
+	for _, c := range []struct {
+		name, profile string
+		uitest.View
+	}{
+		{"scripts", "Teachers’ mail", uitest.View{Lang: "en"}},
+		{"no-scripts", "Pupils’ mail", uitest.View{Lang: "en", NoScript: true}},
+		{"phone", "Phone mail", uitest.View{Lang: "nl", Width: 360, Height: 740, Dark: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tab := b.Open(t, w.at("/profiles/new"), w.view(c.View))
+			press(t, tab, "next") // nothing chosen yet
+			tab.Check(t)
+			tab.Click(t, `input[name="type"][value="email"]`)
+			press(t, tab, "next")
+			tab.Type(t, "#f-name", "office MAIL") // taken
+			press(t, tab, "next")
+			if got := tab.Text(t, ".field-error"); !strings.Contains(got, "office MAIL") {
+				t.Errorf("a name that is taken: %q", got)
+			}
+			tab.Shot(t, "wizard-basics-"+c.name)
+			tab.Check(t)
+			tab.Run(t, chromedp.Clear("#f-name", chromedp.ByQuery))
+			tab.Type(t, "#f-name", c.profile)
+			press(t, tab, "next")
+			tab.Shot(t, "wizard-settings-"+c.name)
+			tab.Check(t)
+			tab.Click(t, `input[name="settings.sign_in"][value="certificate"]`)
+			press(t, tab, "next") // no server, no certificate
+			if got := tab.Text(t, "main"); strings.Contains(got, "reason.") {
+				t.Errorf("a text is missing: %s", got)
+			}
+			tab.Check(t)
+			press(t, tab, "make.identity")
+			tab.Type(t, `[name="settings.host"]`, "mail3.noordhaven.example")
+			tab.Shot(t, "wizard-settings-made-"+c.name)
+			tab.Check(t)
+			press(t, tab, "back")
+			press(t, tab, "next")
+			press(t, tab, "next")
+			tab.Check(t)
+			press(t, tab, "next")
+			tab.Click(t, `[name="to.all-people"]`)
+			tab.Shot(t, "wizard-assign-"+c.name)
+			tab.Check(t)
+			press(t, tab, "next")
+			tab.Shot(t, "wizard-review-"+c.name)
+			tab.Check(t)
+			press(t, tab, "to.settings") // and forth again: everything is kept
+			press(t, tab, "next")
+			press(t, tab, "next")
+			press(t, tab, "next")
+			press(t, tab, "save")
+			tab.Shot(t, "wizard-done-"+c.name)
+			tab.Check(t)
+			p := w.called(c.profile)
+			if p.Values().String("host") != "mail3.noordhaven.example" || p.Values().String("sign_in") != "certificate" {
+				t.Errorf("settings: %s", p.Settings)
+			}
+			for _, id := range []fleet.ProfileID{p.ID, fleet.ProfileID(p.Values().String("identity"))} {
+				to, err := w.Appliance.fleet.Assignments(t.Context(), w.Actor, id)
+				if err != nil || len(to) != 1 || to[0].To != fleet.ToAllPeople {
+					t.Errorf("assignments of %s: %v, %v", id, to, err)
+				}
+			}
+		})
+	}
+}
+
+// called finds a profile by name.
+func (w *bWorld) called(name string) *fleet.Profile {
+	w.t.Helper()
+	list, err := w.Appliance.fleet.Profiles(w.t.Context(), w.Actor, fleet.ListQuery{Limit: 500})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range list.Items {
+		if p.Name == name {
+			return p
+		}
+	}
+	w.t.Fatalf("no profile called %s", name)
+	return nil
 }
