@@ -242,7 +242,11 @@ func (q *Request) standingProfile(v *standingView, d *fleet.Device, s *fleet.Sta
 		text = q.Say(s.Reason)
 	}
 	v.Text = text
-	if profiles == nil {
+	if profiles == nil { // for a list: short, without the device's own words
+		reason.DeviceWords = ""
+		if short := q.Say(reason); q.Words.Has("reason."+reason.Code) && !strings.Contains(short, "{") {
+			text = short
+		}
 		v.Text = q.T("standing.profile.short", "profile", name, "text", text)
 	}
 }

@@ -179,7 +179,8 @@ func (q *Request) flashRefusal(err error, back string) error {
 	for k, v := range refusal.Reason.Args {
 		pairs = append(pairs, k, v)
 	}
-	q.Flash(Warn, "reason."+refusal.Reason.Code, pairs...)
+	key := "reason." + refusal.Reason.Code
+	q.Flash(Warn, key, pairs...)
 	return q.Redirect(back)
 }
 

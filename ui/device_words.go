@@ -11,10 +11,10 @@ import (
 // How states of devices, profiles, orders and receipts look: a word, an icon and
 // a colour. The words are those that sentences use, with a capital.
 
-// capital writes the first letter large.
+// capital writes the first letter large, but leaves names such as iPhone alone.
 func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
+	if next, _ := utf8.DecodeRuneInString(s[n:]); n == 0 || unicode.IsUpper(next) {
 		return s
 	}
 	return string(unicode.ToUpper(r)) + s[n:]

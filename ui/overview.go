@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"muster/appliance/fleet"
@@ -88,6 +89,9 @@ func (q *Request) needView(n fleet.Need) needView {
 		v.Kind = Bad
 	case "warning":
 		v.Kind = Warn
+	}
+	if status, ok := strings.CutPrefix(n.Reason.Code, "need.profiles-"); ok && q.Actor.May(fleet.DevicesRead) {
+		v.Link = "/devices?status=" + status // on which devices, and why, is what one wants to know
 	}
 	if key := "overview.do." + n.Reason.Code; q.Words.Has(key) {
 		v.Word = q.T(key)
