@@ -74,7 +74,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal key: %w", err)
 	}
-	a.db, err = store.Open(storeDir(c.Data), store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
+	a.db, err = store.Open(c.Data, store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
