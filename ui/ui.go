@@ -16,6 +16,11 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	overviewDomain
+	devicesDomain
+	deviceDomain
+	actionDomain
+	receiptsDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -57,6 +62,7 @@ type UI struct {
 	enrolProfile func(ticket string) string
 	mux          *http.ServeMux
 	handler      http.Handler
+	expiries     expiries // of the overview
 }
 
 // New parses the templates and registers the routes.
@@ -93,6 +99,11 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.overviewRoutes()
+	u.devicesRoutes()
+	u.deviceRoutes()
+	u.actionRoutes()
+	u.receiptRoutes()
 }
 
 // ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.
