@@ -21,6 +21,11 @@ type Domain interface {
 	deviceDomain
 	actionDomain
 	receiptsDomain
+	peopleDomain
+	groupsDomain
+	invitationsDomain
+	profilesDomain
+	termsDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -104,6 +109,11 @@ func (u *UI) routes() {
 	u.deviceRoutes()
 	u.actionRoutes()
 	u.receiptRoutes()
+	u.peopleRoutes()
+	u.groupRoutes()
+	u.invitationRoutes()
+	u.profileRoutes()
+	u.termsRoutes()
 }
 
 // ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.
