@@ -74,7 +74,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal key: %w", err)
 	}
-	a.db, err = store.Open(storeDir(c.Data), store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
+	a.db, err = store.Open(c.Data, store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
@@ -85,7 +85,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.apple, err = apple.New(apple.Config{
-		Fleet: a.fleet, PKI: a.pki, DB: a.db, PushIdentity: a.fleet.PushIdentity, TrustOwnRoot: c.TLS == TLSInternal,
+		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
 	})
 	if err != nil {
@@ -144,6 +144,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return a.sweep(ctx) })
+	g.Go(func() error { return watchMemory(ctx) })
 	return g.Wait()
 }
 

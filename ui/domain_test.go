@@ -12,7 +12,7 @@ import (
 // domain stands in for the fleet: it keeps just enough state for the pages of
 // set-up, sign-in and enrolment. Passwords and codes are fixed.
 type domain struct {
-	ui.Domain // screens with tests of their own
+	ui.Domain // what these pages never ask; asking it all the same is a panic
 	mu        sync.Mutex
 	settings  *fleet.Settings
 	admin     *fleet.Admin
@@ -47,7 +47,11 @@ func newDomain() *domain {
 	facts := func(keys ...fleet.FactKey) (out []fleet.FactDeclaration) {
 		why := map[fleet.FactKey]string{"serial": "why.identify", "model": "why.recognise", "os-version": "why.fit", "build": "why.fit", "baseband": "why.security", "language": "why.language", "last-check-in": "why.contact", "passcode-present": "why.passcode", "managed-profiles": "why.delivered", "managed-certs": "why.delivered", "push-address": "why.wake", "storage-free": "why.storage", "apps": "why.apps"}
 		for _, k := range keys {
-			out = append(out, fleet.FactDeclaration{Key: k, Why: why[k]})
+			category := fleet.CategoryDevice
+			if k == "serial" || k == "model" || k == "baseband" || k == "storage-free" {
+				category = fleet.CategoryHardware
+			}
+			out = append(out, fleet.FactDeclaration{Key: k, Category: category, Why: why[k]})
 		}
 		return out
 	}

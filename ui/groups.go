@@ -167,7 +167,7 @@ func (q *Request) memberRows(list []fleet.Member) []memberRow {
 		case m.Person != nil:
 			out = append(out, memberRow{ID: string(m.Person.ID), Link: "/people/" + string(m.Person.ID), Name: m.Person.Name, Sub: m.Person.Mail, Person: true, Icon: "person"})
 		case m.Device != nil:
-			d := q.deviceRow(m.Device)
+			d := q.heldDevice(m.Device)
 			out = append(out, memberRow{ID: string(m.Device.ID), Link: d.Link, Name: d.Name, Sub: d.Sub, Icon: d.Icon})
 		}
 	}

@@ -223,7 +223,7 @@ type personPage struct {
 	Head        Head
 	Person      *fleet.Person
 	Facts       []FactLine
-	Devices     []deviceRow
+	Devices     []heldDevice
 	MayDevices  bool
 	Groups      []*fleet.Group
 	Invitations []invitationRow
@@ -233,14 +233,14 @@ type personPage struct {
 	MayEdit     bool
 }
 
-// deviceRow is a device as other pages list it.
-type deviceRow struct {
+// heldDevice is a device as other pages list it.
+type heldDevice struct {
 	Link, Icon, Name, Sub string
 	Status                Status
 	Device                *fleet.Device
 }
 
-func (q *Request) deviceRow(d *fleet.Device) deviceRow {
+func (q *Request) heldDevice(d *fleet.Device) heldDevice {
 	name := d.Name
 	if name == "" {
 		name = q.saysPlatform(d.Platform)
@@ -249,7 +249,7 @@ func (q *Request) deviceRow(d *fleet.Device) deviceRow {
 	if sub == "" {
 		sub = q.saysPlatform(d.Platform)
 	}
-	return deviceRow{Link: "/devices/" + string(d.ID), Icon: platformIcon(d.Platform), Name: name, Sub: sub, Status: q.saysState(d), Device: d}
+	return heldDevice{Link: "/devices/" + string(d.ID), Icon: platformIcon(d.Platform), Name: name, Sub: sub, Status: q.saysState(d), Device: d}
 }
 
 func (u *UI) person(q *Request) error {
@@ -286,7 +286,7 @@ func (u *UI) person(q *Request) error {
 			return err
 		}
 		for _, d := range list.Items {
-			p.Devices = append(p.Devices, q.deviceRow(d))
+			p.Devices = append(p.Devices, q.heldDevice(d))
 		}
 	}
 	if p.Groups, err = u.fleet.PersonGroups(q.Context(), q.Actor, person.ID); err != nil {
@@ -330,7 +330,7 @@ type leaving struct {
 }
 
 type leavingDevice struct {
-	deviceRow
+	heldDevice
 	CanRetire, CanWipe bool
 	NoRetire, NoWipe   string // why not
 }
@@ -349,7 +349,7 @@ func (q *Request) leaving(p *fleet.Person, form Form) (*leaving, error) {
 		case fleet.Retired, fleet.Wiped, fleet.Left, fleet.Closed:
 			continue
 		}
-		one := leavingDevice{deviceRow: q.deviceRow(d)}
+		one := leavingDevice{heldDevice: q.heldDevice(d)}
 		if d.State == fleet.Retiring || d.State == fleet.Wiping {
 			l.Underway++
 			l.Held = append(l.Held, one)

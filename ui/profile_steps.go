@@ -89,14 +89,14 @@ type reviewStep struct {
 type reachView struct {
 	Title    string
 	Lines    []string
-	Sample   []deviceRow
+	Sample   []heldDevice
 	More     string
 	Without  []unfitRow
 	Warnings []Message
 }
 
 type unfitRow struct {
-	deviceRow
+	heldDevice
 	Why    string
 	Status Status
 }
@@ -515,14 +515,14 @@ func (q *Request) reachView(r *fleet.Reach) *reachView {
 		if i == 8 {
 			break
 		}
-		v.Sample = append(v.Sample, q.deviceRow(d))
+		v.Sample = append(v.Sample, q.heldDevice(d))
 	}
 	if more := r.Devices - len(v.Sample); more > 0 && len(v.Sample) > 0 {
 		v.More = q.Words.N("reach.more", more, nil)
 	}
 	for _, u := range r.Without {
 		if u.Device != nil {
-			v.Without = append(v.Without, unfitRow{deviceRow: q.deviceRow(u.Device), Why: q.Say(u.Reason), Status: q.saysDelivery(u.Status)})
+			v.Without = append(v.Without, unfitRow{heldDevice: q.heldDevice(u.Device), Why: q.Say(u.Reason), Status: q.saysDelivery(u.Status)})
 		}
 	}
 	for _, reason := range r.Warnings {

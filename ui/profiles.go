@@ -38,12 +38,12 @@ func (u *UI) profileRoutes() {
 type profilesPage struct {
 	Head   Head
 	Search string
-	Rows   []profileRow
+	Rows   []listedProfile
 	Pager  *Pager
 	Empty  *Empty
 }
 
-type profileRow struct {
+type listedProfile struct {
 	*fleet.Profile
 	Icon, TypeWord, On string
 	Bar                SplitBar
@@ -77,7 +77,7 @@ func (u *UI) profiles(q *Request) error {
 		p.Head.Actions = []Button{{Href: "/profiles/new", Word: q.T("profiles.new"), Icon: "plus", Style: "primary"}}
 	}
 	for _, x := range list.Items {
-		row := profileRow{Profile: x, Icon: typeIcon(x.Type), TypeWord: q.T("type." + string(x.Type)), On: q.saysPlatforms(x.Platforms)}
+		row := listedProfile{Profile: x, Icon: typeIcon(x.Type), TypeWord: q.T("type." + string(x.Type)), On: q.saysPlatforms(x.Platforms)}
 		counts, err := u.fleet.ProfileCounts(q.Context(), q.Actor, x.ID)
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ type profilePage struct {
 
 // statusRow is the profile's state on one device.
 type statusRow struct {
-	deviceRow
+	heldDevice
 	State   Status
 	Why     string
 	Since   fleet.ProfileStatus
@@ -287,9 +287,9 @@ func (u *UI) profileDevices(q *Request) error {
 		d, err := u.fleet.Device(q.Context(), q.Actor, s.Device)
 		switch {
 		case err == nil:
-			row.deviceRow = q.deviceRow(d)
+			row.heldDevice = q.heldDevice(d)
 		case unlessGone(err) == nil:
-			row.deviceRow = deviceRow{Icon: "none", Name: q.T("profile.device-gone")}
+			row.heldDevice = heldDevice{Icon: "none", Name: q.T("profile.device-gone")}
 		default:
 			return fmt.Errorf("device of a status: %w", err)
 		}

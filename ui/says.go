@@ -20,19 +20,6 @@ func (q *Request) saysPlatforms(list []fleet.Platform) string {
 	return q.Words.List(out)
 }
 
-// platformIcon is the icon of a platform's devices.
-func platformIcon(p fleet.Platform) string {
-	switch p {
-	case fleet.IPadOS:
-		return "tablet"
-	case fleet.MacOS:
-		return "laptop"
-	case fleet.Windows:
-		return "desktop"
-	}
-	return "phone"
-}
-
 // saysDelivery is the state of a profile on a device as word, icon and colour.
 func (q *Request) saysDelivery(s fleet.ProfileStatusCode) Status {
 	return Status{Kind: deliveryKind(s), Word: q.T("delivery." + string(s)), Icon: deliveryIcon(s)}

@@ -16,6 +16,11 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	overviewDomain
+	devicesDomain
+	deviceDomain
+	actionDomain
+	receiptsDomain
 	peopleDomain
 	groupsDomain
 	invitationsDomain
@@ -62,6 +67,7 @@ type UI struct {
 	enrolProfile func(ticket string) string
 	mux          *http.ServeMux
 	handler      http.Handler
+	expiries     expiries // of the overview
 }
 
 // New parses the templates and registers the routes.
@@ -98,6 +104,11 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.overviewRoutes()
+	u.devicesRoutes()
+	u.deviceRoutes()
+	u.actionRoutes()
+	u.receiptRoutes()
 	u.peopleRoutes()
 	u.groupRoutes()
 	u.invitationRoutes()

@@ -3,7 +3,6 @@ package apple
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
@@ -43,11 +42,11 @@ const (
 
 // pusher sends pushes through APNs with one HTTP/2 connection for each push certificate.
 type pusher struct {
-	identity func(ctx context.Context) (*tls.Certificate, error)
-	base     string
-	tls      *tls.Config
-	now      func() time.Time
-	slots    chan struct{}
+	fleet Fleet
+	base  string
+	tls   *tls.Config
+	now   func() time.Time
+	slots chan struct{}
 
 	mu          sync.Mutex
 	fingerprint string // of the certificate that client uses
@@ -57,7 +56,7 @@ type pusher struct {
 }
 
 func newPusher(c Config, now func() time.Time) *pusher {
-	p := &pusher{identity: c.PushIdentity, base: strings.TrimRight(c.PushURL, "/"), now: now,
+	p := &pusher{fleet: c.Fleet, base: strings.TrimRight(c.PushURL, "/"), now: now,
 		tls: &tls.Config{RootCAs: c.PushRoots, MinVersion: tls.VersionTLS12}}
 	if p.base == "" {
 		p.base = apnsURL
@@ -187,21 +186,23 @@ func retryAfter(resp *http.Response, otherwise time.Duration) time.Duration {
 }
 
 // connection gives the client of the present push certificate, with the certificate's topic and end. Another certificate
-// gets another client: a connection once made keeps the certificate that it was made with.
+// gets another client: a connection once made keeps the certificate that it was made with. fleet.ErrNotFound when there is none yet.
 func (p *pusher) connection(ctx context.Context) (*http.Client, string, time.Time, error) {
-	cert, err := p.identity(ctx)
+	known, err := p.fleet.PushCertificate(ctx)
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
-	if cert == nil || len(cert.Certificate) == 0 {
+	if known == nil {
 		return nil, "", time.Time{}, fleet.ErrNotFound
 	}
-	sum := sha256.Sum256(cert.Certificate[0])
-	fp := hex.EncodeToString(sum[:])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.client != nil && p.fingerprint == fp {
+	if p.client != nil && p.fingerprint == known.Fingerprint {
 		return p.client, p.topic, p.notAfter, nil
+	}
+	cert, err := p.fleet.PushIdentity(ctx)
+	if err != nil {
+		return nil, "", time.Time{}, err
 	}
 	topic, notAfter, err := readPushCertificate(cert.Certificate[0])
 	if err != nil {
@@ -221,7 +222,7 @@ func (p *pusher) connection(ctx context.Context) (*http.Client, string, time.Tim
 		TLSHandshakeTimeout: 15 * time.Second,
 		Proxy:               http.ProxyFromEnvironment,
 	}}
-	p.fingerprint, p.topic, p.notAfter = fp, topic, notAfter
+	p.fingerprint, p.topic, p.notAfter = known.Fingerprint, topic, notAfter
 	return p.client, topic, notAfter, nil
 }
 

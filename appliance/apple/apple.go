@@ -19,6 +19,7 @@ type Fleet interface {
 	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
 	Settings(ctx context.Context) (*fleet.Settings, error)
 	PushCertificate(ctx context.Context) (*fleet.PushCertificate, error)
+	PushIdentity(ctx context.Context) (*tls.Certificate, error)
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
 
 	Identify(ctx context.Context, cert *x509.Certificate) (*fleet.Identity, error)
@@ -32,14 +33,11 @@ type Fleet interface {
 
 var _ Fleet = (*fleet.Fleet)(nil)
 
-// Config of Apple. Fleet, PKI, DB and PushIdentity are required.
+// Config of Apple. Fleet, PKI and DB are required.
 type Config struct {
 	Fleet Fleet
 	PKI   *pki.Authority
 	DB    *store.DB
-	// PushIdentity gives the MDM push certificate with its key; an error with fleet.ErrNotFound when there is none yet. It is asked at
-	// each push, so it must be cheap; a new certificate counts from the next push on.
-	PushIdentity func(ctx context.Context) (*tls.Certificate, error)
 	// TrustOwnRoot puts the root of the internal CA into enrolment profiles: for a server whose TLS certificate comes from it.
 	TrustOwnRoot bool
 	// PushURL is the base address of APNs; "" = Apple's own.
@@ -71,8 +69,8 @@ var (
 
 // New makes an Apple.
 func New(c Config) (*Apple, error) {
-	if c.Fleet == nil || c.PKI == nil || c.DB == nil || c.PushIdentity == nil {
-		return nil, errors.New("apple: fleet, pki, database and push identity are required")
+	if c.Fleet == nil || c.PKI == nil || c.DB == nil {
+		return nil, errors.New("apple: fleet, pki and database are required")
 	}
 	a := &Apple{fleet: c.Fleet, pki: c.PKI, db: c.DB, trustRoot: c.TrustOwnRoot, now: c.Clock, log: c.Logger,
 		hardware: &hardwareCache{}}

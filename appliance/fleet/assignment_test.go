@@ -174,7 +174,7 @@ func TestPreview(t *testing.T) {
 	w.device(bob, IOS, Corporate, "north")
 	kiosk := w.device(nil, IOS, Corporate)
 	adas := w.group(PeopleGroup, nil, string(ada.ID))
-	mail := w.profile(TypeEmail, exchange("a.example"))
+	mail := w.profile(TypeEmail, exchangeAt("a.example"))
 	w.assign(mail, to(adas))
 	before := w.wants(kiosk)
 
@@ -197,7 +197,7 @@ func TestPreview(t *testing.T) {
 	}
 
 	// A profile that is not saved yet, with the account of another.
-	in := w.input(TypeEmail, exchange("a.example"))
+	in := w.input(TypeEmail, exchangeAt("a.example"))
 	r, err = w.PreviewAssign(ctx, w.admin, "", &in, []Assignment{all(ToAllPeople)})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestPreview(t *testing.T) {
 	}
 
 	// An edit that asks everybody again.
-	r, err = w.PreviewAssign(ctx, w.admin, mail.ID, &ProfileInput{Settings: encode(t, exchange("b.example"))}, []Assignment{to(adas)})
+	r, err = w.PreviewAssign(ctx, w.admin, mail.ID, &ProfileInput{Settings: encode(t, exchangeAt("b.example"))}, []Assignment{to(adas)})
 	if err != nil || r.Gains != 0 || codes(r.Warnings) != "assign.people-sign-in" || r.Warnings[0].Args["people"] != "1" {
 		t.Errorf("got %+v, %v", r, err)
 	}

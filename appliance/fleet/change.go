@@ -15,7 +15,6 @@ type changeScope struct {
 	Person  PersonID  `json:"person,omitempty"`  // attributes or memberships
 	Device  DeviceID  `json:"device,omitempty"`  // its person, tags or memberships
 	Why     string    `json:"why,omitempty"`     // reason of the wakes that follow
-	Quiet   bool      `json:"quiet,omitempty"`   // only names changed: rows are written anew, nobody is woken for a new version
 }
 
 // key names the scope: of one scope at most one change record is open.
@@ -83,7 +82,6 @@ func (f *Fleet) noteChange(tx store.Tx, c changeScope) error {
 		return err
 	default:
 		r.Scope.Why = c.Why
-		r.Scope.Quiet = r.Scope.Quiet && c.Quiet
 		r.Again = r.Started
 	}
 	if err := changes.Put(tx, r); err != nil {

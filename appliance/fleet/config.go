@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 
 	"muster/store"
@@ -12,6 +13,7 @@ import (
 type config struct {
 	stamp    string
 	profiles []*Profile // in the order of delivery: by type, then by id (age)
+	byID     map[ProfileID]*Profile
 	values   map[ProfileID]Values
 	uses     map[ProfileID][]string    // template variables a profile needs
 	refs     map[ProfileID][]ProfileID // profiles it refers to
@@ -77,14 +79,17 @@ func readConfig(tx store.Tx, stamp string) (*config, error) {
 }
 
 func newConfig(stamp string) *config {
-	return &config{stamp: stamp, values: map[ProfileID]Values{}, uses: map[ProfileID][]string{},
+	return &config{stamp: stamp, byID: map[ProfileID]*Profile{}, values: map[ProfileID]Values{}, uses: map[ProfileID][]string{},
 		refs: map[ProfileID][]ProfileID{}, to: map[ProfileID][]Assignment{}}
 }
 
 // set adds or replaces a profile. sort must follow.
 func (c *config) set(p *Profile) {
-	c.profiles = slices.DeleteFunc(c.profiles, func(q *Profile) bool { return q.ID == p.ID })
+	if c.byID[p.ID] != nil {
+		c.profiles = slices.DeleteFunc(c.profiles, func(q *Profile) bool { return q.ID == p.ID })
+	}
 	c.profiles = append(c.profiles, p)
+	c.byID[p.ID] = p
 	v := p.Values()
 	c.values[p.ID] = v
 	c.uses[p.ID] = v.variables(p.Type)
@@ -101,29 +106,16 @@ func (c *config) sort() {
 func (c *config) clone() *config {
 	n := newConfig(c.stamp + "+")
 	n.profiles = slices.Clone(c.profiles)
-	for k, v := range c.values {
-		n.values[k] = v
-	}
-	for k, v := range c.uses {
-		n.uses[k] = v
-	}
-	for k, v := range c.refs {
-		n.refs[k] = v
-	}
-	for k, v := range c.to {
-		n.to[k] = v
-	}
+	maps.Copy(n.byID, c.byID)
+	maps.Copy(n.values, c.values)
+	maps.Copy(n.uses, c.uses)
+	maps.Copy(n.refs, c.refs)
+	maps.Copy(n.to, c.to)
 	return n
 }
 
-func (c *config) profile(id ProfileID) *Profile {
-	for _, p := range c.profiles {
-		if p.ID == id {
-			return p
-		}
-	}
-	return nil
-}
+// profile by id, nil when it is gone.
+func (c *config) profile(id ProfileID) *Profile { return c.byID[id] }
 
 // name of a profile, or its id when it is gone.
 func (c *config) name(id ProfileID) string {

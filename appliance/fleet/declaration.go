@@ -176,7 +176,12 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 	if fd.Kind == KindCertificate {
 		return fd.checkCertificate(name, s, bad)
 	}
-	s = strings.TrimSpace(s)
+	if s = strings.TrimSpace(s); s == "" {
+		if fd.Required {
+			bad.put(name, "input.required")
+		}
+		return nil, false
+	}
 	most := fd.Max
 	if most == 0 {
 		most = textMost

@@ -13,7 +13,8 @@ import (
 // without reading the device.
 type delivery struct {
 	ProfileStatus
-	Tags []Tag `json:"tags,omitempty"`
+	Revision int   `json:"revision"` // of the profile
+	Tags     []Tag `json:"tags,omitempty"`
 }
 
 func deliveryID(d DeviceID, p ProfileID) string { return string(d) + "." + string(p) }
@@ -55,24 +56,26 @@ func tagsOfKey(k string) []Tag {
 	return out
 }
 
-// setDelivery stores the status of a profile on a device and keeps the counters. Device, Name and Type may be left empty:
-// they are taken from d and the profile. Since stays while status and reason stay, unless the caller gives it. A row that says
+// setDelivery stores the status of a profile on a device and keeps the counters. Device, Name and Type are taken from d and the
+// profile, or from the row that is there when the profile is gone. Since stays while status and reason stay, unless the caller gives it. A row that says
 // nothing new costs no write.
 func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
 	row.Device = d.ID
 	old, err := deliveries.Get(tx, deliveryID(d.ID, row.Profile))
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
+		old = nil
+	} else if err != nil {
 		return err
 	}
-	if row.Name == "" || row.Type == "" {
-		switch p, err := profiles.Get(tx, string(row.Profile)); {
-		case err == nil:
-			row.Name, row.Type = p.Name, p.Type
-		case !errors.Is(err, store.ErrNotFound):
-			return err
-		case old != nil:
-			row.Name, row.Type = old.Name, old.Type
-		}
+	c, err := f.config(tx)
+	if err != nil {
+		return err
+	}
+	revision := 0
+	if p := c.profile(row.Profile); p != nil {
+		row.Name, row.Type, revision = p.Name, p.Type, p.Revision
+	} else if old != nil {
+		row.Name, row.Type, revision = old.Name, old.Type, old.Revision
 	}
 	if row.Since.IsZero() {
 		row.Since = f.now()
@@ -80,7 +83,7 @@ func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
 			row.Since = old.Since
 		}
 	}
-	next := &delivery{ProfileStatus: row, Tags: slices.Clone(d.Tags)}
+	next := &delivery{ProfileStatus: row, Revision: revision, Tags: slices.Clone(d.Tags)}
 	if old != nil && sameDelivery(old, next) {
 		return nil
 	}
@@ -142,7 +145,7 @@ func (f *Fleet) retag(tx store.Tx, d *Device) error {
 		if tagsKey(old.Tags) == tagsKey(d.Tags) {
 			continue
 		}
-		next := &delivery{ProfileStatus: old.ProfileStatus, Tags: slices.Clone(d.Tags)}
+		next := &delivery{ProfileStatus: old.ProfileStatus, Revision: old.Revision, Tags: slices.Clone(d.Tags)}
 		if err := deliveries.Put(tx, next); err != nil {
 			return err
 		}
@@ -220,5 +223,5 @@ func sameDelivery(a, b *delivery) bool {
 	return x.Profile == y.Profile && x.Device == y.Device && x.Name == y.Name && x.Type == y.Type && x.Status == y.Status &&
 		sameReason(x.Reason, y.Reason) && x.Since.Equal(y.Since) && sameTry && x.Version == y.Version &&
 		x.Evidence.Message == y.Evidence.Message && x.Evidence.What == y.Evidence.What && x.Evidence.At.Equal(y.Evidence.At) &&
-		tagsKey(a.Tags) == tagsKey(b.Tags)
+		a.Revision == b.Revision && tagsKey(a.Tags) == tagsKey(b.Tags)
 }

@@ -8,7 +8,8 @@ type Device struct {
 	Enrolment EnrolmentID `json:"enrolment"`
 	Hardware  string      `json:"hardware"` // UDID or what the platform gives; one device a value
 	Person    PersonID    `json:"person,omitempty"`
-	Name      string      `json:"name"` // given by an administrator, else the device's own
+	Name      string      `json:"name"`            // given by an administrator, else the device's own
+	Named     bool        `json:"named,omitempty"` // by an administrator: the device's own name no longer counts
 	Platform  Platform    `json:"platform"`
 	Mode      Mode        `json:"mode"`
 	Ownership Ownership   `json:"ownership"`
@@ -74,8 +75,10 @@ type DeviceInput struct {
 
 // App in the inventory of a device, within what D3 allows.
 type App struct {
-	ID, Name, Version string
-	Managed           bool
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Managed bool   `json:"managed"`
 }
 
 // Counts for the overview, kept by the writers, not counted by walking.

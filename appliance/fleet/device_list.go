@@ -135,7 +135,7 @@ func (f *Fleet) UpdateDevice(ctx context.Context, a Actor, id DeviceID, in Devic
 		old := d.snapshot()
 		bad := faults{}
 		if in.Name != nil {
-			d.Name = strings.TrimSpace(*in.Name)
+			d.Name, d.Named = strings.TrimSpace(*in.Name), true
 			bad.line("name", d.Name, 1, 200)
 		}
 		if in.Tags != nil {

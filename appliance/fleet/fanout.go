@@ -178,11 +178,11 @@ func (r *changeRecord) advance(tx store.Tx) error {
 
 // reconsider derives the status rows of one device anew, and wakes it when that made a difference to what it should fetch.
 func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
-	before, err := f.deliveriesOf(tx, d.ID)
-	if err != nil {
+	if err := f.retag(tx, d); err != nil {
 		return err
 	}
-	if err := f.retag(tx, d); err != nil {
+	before, err := deliveryRows(tx, d.ID)
+	if err != nil {
 		return err
 	}
 	if err := f.refreshDeliveries(tx, d); err != nil {
@@ -191,12 +191,12 @@ func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
 	if d.State != Managed && d.State != Enrolling {
 		return nil
 	}
-	after, err := f.deliveriesOf(tx, d.ID)
+	after, err := deliveryRows(tx, d.ID)
 	if err != nil {
 		return err
 	}
-	if slices.EqualFunc(before, after, func(x, y ProfileStatus) bool {
-		return x.Profile == y.Profile && x.Status == y.Status && (c.Quiet || x.Version == y.Version)
+	if slices.EqualFunc(before, after, func(x, y *delivery) bool {
+		return x.Profile == y.Profile && x.Status == y.Status && x.Revision == y.Revision
 	}) {
 		return nil
 	}

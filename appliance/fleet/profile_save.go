@@ -207,8 +207,7 @@ func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in Pro
 			return err
 		}
 		if p.Revision != old.Revision || p.Name != old.Name {
-			c := changeScope{Profile: id, Why: "profile", Quiet: p.Revision == old.Revision}
-			if err := f.noteChange(tx, c); err != nil {
+			if err := f.noteChange(tx, changeScope{Profile: id, Why: "profile"}); err != nil {
 				return err
 			}
 		}

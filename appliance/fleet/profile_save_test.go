@@ -25,6 +25,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		code     string
 	}{
 		{"an Exchange account needs its host", TypeEmail, `{}`, nil, "settings.host", "input.required"},
+		{"blanks are nothing", TypeEmail, `{"host":"  "}`, nil, "settings.host", "input.required"},
 		{"a host alone will do", TypeEmail, `{"host":"mail.example.org"}`, nil, "", ""},
 		{"a host is no address", TypeEmail, `{"host":"https://mail.example.org/"}`, nil, "settings.host", "input.host"},
 		{"a host is text", TypeEmail, `{"host":7}`, nil, "settings.host", "input.type"},
@@ -238,4 +239,26 @@ func TestTrustedRoot(t *testing.T) {
 	if err != nil || DescribeCertificate(c).Subject != "CN=Outside Root" || len(DescribeCertificate(c).Fingerprint) != 64 {
 		t.Errorf("got %v, %v", c, err)
 	}
+}
+
+// What was accepted is accepted again, and means the same: a profile that is read and saved unchanged does not change.
+func FuzzSettings(f *testing.F) {
+	for _, s := range []string{`{}`, `{"host":"a.example","days":0}`, `{"account":"imap","host":"a","smtp_host":"b","port":143}`, `{"min_length":4,"auto_lock":60}`,
+		`{"root":"x","common_name":"{{name}} of {{mail-domain}}"}`, `{"source":"uploaded","certificate":"AAAA"}`, `{"host":"[::1]","address":"{{ mail }}"}`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, d := range ProfileTypes() {
+			bad := faults{}
+			v := d.check([]byte(s), []Platform{IOS, MacOS}, bad)
+			if len(bad) > 0 {
+				continue
+			}
+			once := encode(t, v)
+			twice := encode(t, d.check(once, []Platform{IOS, MacOS}, bad))
+			if len(bad) > 0 || string(once) != string(twice) {
+				t.Errorf("%s: %s became %s, then %s (%v)", d.Type, s, once, twice, bad)
+			}
+		}
+	})
 }

@@ -250,8 +250,8 @@ func all(to string) Assignment   { return Assignment{To: to} }
 func to(g *Group) Assignment     { return Assignment{To: ToGroup, Group: g.ID} }
 func except(g *Group) Assignment { return Assignment{To: ToGroup, Group: g.ID, Exclude: true} }
 
-// email settings of an Exchange account on a host.
-func exchange(host string) Values { return Values{"host": host} }
+// exchangeAt are settings of an Exchange account on a host.
+func exchangeAt(host string) Values { return Values{"host": host} }
 
 // certificatePEM is a self-signed certificate.
 func certificatePEM(t testing.TB, ca bool, ends time.Time) string {

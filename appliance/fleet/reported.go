@@ -19,6 +19,7 @@ type reported struct {
 	Blocked     map[ProfileID]*blocked     `json:"blocked,omitempty"`     // B8
 	Generations map[ProfileID]int          `json:"generations,omitempty"` // certificate generation of identity profiles; absent = 1
 	Access      map[ProfileID]accessReport `json:"access,omitempty"`
+	Open        []ActionID                 `json:"open,omitempty"`  // actions ordered; those that have ended meanwhile are passed over
 	Tries       map[ActionID]*failure      `json:"tries,omitempty"` // of actions that are repeated until proved
 	Removal     *removalReport             `json:"removal,omitempty"`
 	Next        int                        `json:"next,omitempty"` // sequence of the next unit
@@ -54,26 +55,27 @@ type channelReport struct {
 
 // unitReport is one delivery unit on one channel.
 type unitReport struct {
-	Unit         Unit      `json:"unit"`             // as handed over last
-	Handed       []Held    `json:"handed,omitempty"` // in the version handed over last
-	Seq          int       `json:"seq"`              // order of first delivery
-	Present      string    `json:"present,omitempty"`
-	Profiles     []Held    `json:"profiles,omitempty"` // in the version that is present
-	Acknowledged Evidence  `json:"acknowledged,omitzero"`
-	Confirmed    Evidence  `json:"confirmed,omitzero"` // read back
-	Failed       *failure  `json:"failed,omitempty"`
-	Removed      Evidence  `json:"removed,omitzero"` // removal acknowledged, to be read back
-	NotRemoved   *failure  `json:"not_removed,omitempty"`
-	Postponed    int       `json:"postponed,omitempty"`
-	PostponedAt  time.Time `json:"postponed_at,omitzero"`
+	Unit         Unit     `json:"unit"`             // as handed over last
+	Handed       []Held   `json:"handed,omitempty"` // in the version handed over last
+	Seq          int      `json:"seq"`              // order of first delivery
+	Present      string   `json:"present,omitempty"`
+	Profiles     []Held   `json:"profiles,omitempty"` // in the version that is present
+	Acknowledged Evidence `json:"acknowledged,omitzero"`
+	Confirmed    Evidence `json:"confirmed,omitzero"` // read back
+	Failed       *failure `json:"failed,omitempty"`
+	Removed      Evidence `json:"removed,omitzero"` // removal acknowledged, to be read back
+	NotRemoved   *failure `json:"not_removed,omitempty"`
+	Postponed    int      `json:"postponed,omitempty"`
+	NotNow       Evidence `json:"not_now,omitzero"` // the last time
 }
 
 // Held is a profile version that a device holds.
 type Held struct {
-	ID      ProfileID   `json:"id"`
-	Type    ProfileType `json:"type"`
-	Name    string      `json:"name"`
-	Version int         `json:"version"`
+	ID       ProfileID   `json:"id"`
+	Type     ProfileType `json:"type"`
+	Name     string      `json:"name"`
+	Version  int         `json:"version"`
+	Revision int         `json:"revision"`
 }
 
 // back makes what is present the last thing handed over: a version that the device refused is not on it.
@@ -101,11 +103,11 @@ func (x *failure) waits(now time.Time) bool { return x != nil && (x.Fault || now
 
 // blocked is a profile that the device refuses because an account like it exists already (B8).
 type blocked struct {
-	Version int       `json:"version"` // of the profile: another version is tried at once
-	Reason  Reason    `json:"reason"`
-	Since   time.Time `json:"since"`
-	Next    time.Time `json:"next"`
-	Message string    `json:"message"`
+	Revision int       `json:"revision"` // of the profile: another one is tried at once
+	Reason   Reason    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Next     time.Time `json:"next"`
+	Message  string    `json:"message"`
 }
 
 // queryReport is the last answer to a query.

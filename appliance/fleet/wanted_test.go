@@ -52,7 +52,7 @@ func TestWhomAnAssignmentReaches(t *testing.T) {
 func TestProfilesThatGoThroughAPerson(t *testing.T) {
 	w := newProfWorld(t)
 	phone, kiosk := w.device(w.person("Ada"), IOS, Corporate), w.device(nil, IOS, Corporate)
-	mail := w.profile(TypeEmail, exchange("a.example"))
+	mail := w.profile(TypeEmail, exchangeAt("a.example"))
 	w.assign(mail, all(ToAllDevices))
 	if got := w.wants(phone)[mail.Name]; got != "wanted at 0" {
 		t.Errorf("got %q on a person's device", got)
@@ -107,8 +107,8 @@ func TestOneAccountTwice(t *testing.T) {
 	w := newProfWorld(t)
 	ada := w.person("Ada")
 	phone := w.device(ada, IOS, Corporate)
-	one, two := w.profile(TypeEmail, exchange("mail.example.org")), w.profile(TypeEmail, Values{"host": "MAIL.example.org", "address": "{{mail-local}}@{{mail-domain}}"})
-	other := w.profile(TypeEmail, exchange("elsewhere.example"))
+	one, two := w.profile(TypeEmail, exchangeAt("mail.example.org")), w.profile(TypeEmail, Values{"host": "MAIL.example.org", "address": "{{mail-local}}@{{mail-domain}}"})
+	other := w.profile(TypeEmail, exchangeAt("elsewhere.example"))
 	for _, p := range []*Profile{one, two, other} {
 		w.assign(p, all(ToAllPeople))
 	}

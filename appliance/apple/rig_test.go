@@ -57,8 +57,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		settings: fleet.Settings{Organisation: "Example BV", URL: "https://muster.example.nl", DeviceURL: "https://mdm.example.nl/", SignMessages: true},
 		push:     &fleet.PushCertificate{Topic: testTopic}}
 	r := &rig{t: t, db: db, pki: authority, fleet: f, now: time.Now()}
-	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.DiscardHandler),
-		PushIdentity: func(context.Context) (*tls.Certificate, error) { return nil, fleet.ErrNotFound }}
+	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&conf)
 	}
@@ -98,6 +97,7 @@ type fakeFleet struct {
 	pki      *pki.Authority
 	settings fleet.Settings
 	push     *fleet.PushCertificate
+	pushID   func() (*tls.Certificate, error)
 
 	mu        sync.Mutex
 	enrolment *fleet.Enrolment // behind every ticket
@@ -127,8 +127,20 @@ func (f *fakeFleet) Settings(context.Context) (*fleet.Settings, error) {
 	return &s, nil
 }
 func (f *fakeFleet) PushCertificate(context.Context) (*fleet.PushCertificate, error) {
-	return f.push, nil
+	if f.pushID == nil {
+		return f.push, nil
+	}
+	c, err := f.pushID()
+	if c == nil {
+		return nil, err
+	}
+	topic, notAfter, err := readPushCertificate(c.Certificate[0])
+	sum := sha256.Sum256(c.Certificate[0])
+	return &fleet.PushCertificate{Topic: topic, NotAfter: notAfter, Fingerprint: hex.EncodeToString(sum[:])}, err
 }
+
+func (f *fakeFleet) PushIdentity(context.Context) (*tls.Certificate, error) { return f.pushID() }
+
 func (f *fakeFleet) Device(_ context.Context, _ fleet.Actor, id fleet.DeviceID) (*fleet.Device, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
