@@ -212,3 +212,142 @@ func (w *bWorld) called(name string) *fleet.Profile {
 	w.t.Fatalf("no profile called %s", name)
 	return nil
 }
+
+// TestInvitationIsShownOnce makes one from a person's page and withdraws it.
+func TestInvitationIsShownOnce(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	for _, c := range []struct {
+		name string
+		uitest.View
+	}{{"wide", uitest.View{Lang: "en"}}, {"phone", uitest.View{Lang: "nl", Width: 360, Height: 740, Dark: true}}, {"no-scripts", uitest.View{Lang: "en", NoScript: true}}} {
+		t.Run(c.name, func(t *testing.T) {
+			tab := b.Open(t, w.at("/invitations/new"), w.view(c.View))
+			tab.Type(t, "#f-person", "a") // several fit
+			tab.Submit(t, "main form .btn.primary")
+			tab.Shot(t, "invitation-several-"+c.name)
+			tab.Check(t)
+			tab = b.Open(t, w.at("/invitations/new"), w.view(c.View))
+			tab.Type(t, "#f-person", "anna@noordhaven.example")
+			tab.Submit(t, "main form .btn.primary") // whose it is was not said
+			tab.Check(t)
+			tab.Click(t, `[name="ownership"][value="personal"]`)
+			tab.Submit(t, "main form .btn.primary")
+			tab.Shot(t, "invitation-made-"+c.name)
+			tab.Check(t)
+			link := tab.Text(t, "#link")
+			if !strings.HasPrefix(link, w.Appliance.config.URL+"/enroll/") {
+				t.Fatalf("link %q", link)
+			}
+			var text string
+			tab.Run(t, chromedp.Value("#mail-text", &text, chromedp.ByQuery))
+			if !strings.Contains(text, "Hallo Anna") || !strings.Contains(text, link) {
+				t.Errorf("the mail is not in Anna's language, or lacks the link: %s", text)
+			}
+			tab.Submit(t, `main a.btn.primary`)
+			tab.Submit(t, `a[href$="/revoke"]`)
+			tab.Check(t)
+			tab.Submit(t, "main form .btn.danger")
+			tab.Check(t)
+			res, err := w.browser().Get(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusGone {
+				t.Errorf("a withdrawn link answers %d", res.StatusCode)
+			}
+		})
+	}
+}
+
+// TestGroupFromRule writes a rule in form rows and looks whom it holds, with scripts and without.
+func TestGroupFromRule(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	for _, c := range []struct {
+		name string
+		uitest.View
+	}{{"scripts", uitest.View{Lang: "en"}}, {"no-scripts", uitest.View{Lang: "en", NoScript: true}}, {"phone", uitest.View{Lang: "nl", Width: 360, Height: 740}}} {
+		t.Run(c.name, func(t *testing.T) {
+			tab := b.Open(t, w.at("/groups/new"), w.view(c.View))
+			tab.Type(t, "#f-name", "Rule "+c.name)
+			if c.NoScript {
+				tab.Click(t, `[name="way"][value="rule"]`)
+				tab.Submit(t, `button[value="way"]`)
+			} else {
+				tab.Submit(t, `[name="way"][value="rule"]`)
+			}
+			tab.Run(t, chromedp.SetValue(`[name="op.0"]`, "starts", chromedp.ByQuery))
+			tab.Type(t, `[name="value.0"]`, "anna")
+			tab.Submit(t, `button[value="add"]`)
+			tab.Type(t, `[name="value.1"]`, "Anna de Wit")
+			tab.Submit(t, `button[value="preview"]`)
+			tab.Shot(t, "group-rule-"+c.name)
+			tab.Check(t)
+			if got := tab.Text(t, "section[aria-live]"); !strings.Contains(got, "Anna de Wit") || strings.Contains(got, "Bram") {
+				t.Errorf("preview: %s", got)
+			}
+			tab.Submit(t, `button[value="drop.0"]`)
+			tab.Submit(t, "main form .btn.primary")
+			tab.Check(t)
+			if got := tab.Text(t, "main"); !strings.Contains(got, "Anna de Wit") {
+				t.Errorf("the group: %s", got)
+			}
+		})
+	}
+}
+
+// TestMembersByHand finds people, ticks them and takes one out again, without scripts.
+func TestMembersByHand(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	tab := b.Open(t, w.at("/groups/"+string(w.groups["Office"])), w.view(uitest.View{Lang: "en", NoScript: true}))
+	tab.Type(t, `[name="find"]`, "bra")
+	tab.Submit(t, `form:has([name="find"]) button`)
+	tab.Click(t, `[name="add"]`)
+	tab.Submit(t, `form:has([name="add"]) button`)
+	tab.Check(t)
+	if got := tab.Text(t, "#members"); !strings.Contains(got, "Bram Jansen") {
+		t.Errorf("members: %s", got)
+	}
+	tab.Submit(t, `button[value="`+string(w.people["Bram"])+`"]`)
+	if got := tab.Text(t, "#members"); strings.Contains(got, "Bram Jansen") {
+		t.Errorf("still a member: %s", got)
+	}
+}
+
+// TestLeaverIsOfferedBothRemovals: a person with devices is not deleted, and either offer is carried out for all of them (C10).
+func TestLeaverIsOfferedBothRemovals(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	_, phone := w.device(sim.Options{Kind: sim.IPhone}, "Eva", fleet.Corporate)
+	_, mac := w.device(sim.Options{Kind: sim.Mac}, "Eva", fleet.Corporate)
+	path := "/people/" + string(w.people["Eva"]) + "/delete"
+	tab := b.Open(t, w.at(path), w.view(uitest.View{Lang: "en"}))
+	tab.Shot(t, "leaver")
+	tab.Check(t)
+	tab.Type(t, `[name="confirm-retire"]`, "somebody else")
+	tab.Submit(t, `form:has([value="retire"]) button`)
+	if d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, phone); err != nil || d.State != fleet.Managed {
+		t.Fatalf("retired without the right name: %v %v", d.State, err)
+	}
+	tab.Check(t)
+	tab.Run(t, chromedp.Clear(`[name="confirm-retire"]`, chromedp.ByQuery))
+	tab.Type(t, `[name="confirm-retire"]`, "Eva Smit")
+	tab.Submit(t, `form:has([value="retire"]) button`)
+	tab.Check(t)
+	w.eventually("both devices are retired", func() bool {
+		for _, id := range []fleet.DeviceID{phone, mac} {
+			if d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, id); err != nil || d.State != fleet.Retired {
+				return false
+			}
+		}
+		return true
+	})
+	tab = b.Open(t, w.at(path), w.view(uitest.View{Lang: "en"}))
+	tab.Submit(t, "main form .btn.danger")
+	if _, err := w.Appliance.fleet.Person(t.Context(), w.Actor, w.people["Eva"]); err == nil {
+		t.Error("Eva is still there")
+	}
+}

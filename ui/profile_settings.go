@@ -44,6 +44,7 @@ type settingGroup struct {
 	Advanced []settingField
 	Open     bool   // the advanced ones hold something worth seeing
 	Note     string // where all of them count
+	WhenSays string // when all of them count
 }
 
 // settingField is one setting in the form.
@@ -195,23 +196,28 @@ func (q *Request) settingGroups(d fleet.Declaration, platforms []fleet.Platform,
 	return groups, shown, nil
 }
 
-// gather says once, at the heading, what holds for all fields of the group.
+// gather says once, at the heading, what holds for all fields of the group, and the rest with each field's hint.
 func (g *settingGroup) gather() {
-	if len(g.Fields) < 2 {
-		return
-	}
-	note := g.Fields[0].Note
-	for _, f := range append(slices.Clone(g.Fields), g.Advanced...) {
-		if f.Note != note {
-			return
-		}
-	}
-	g.Note = note
+	all := []*settingField{}
 	for i := range g.Fields {
-		g.Fields[i].Note = ""
+		all = append(all, &g.Fields[i])
 	}
 	for i := range g.Advanced {
-		g.Advanced[i].Note = ""
+		all = append(all, &g.Advanced[i])
+	}
+	if len(all) > 1 && !slices.ContainsFunc(all, func(f *settingField) bool { return f.Note != all[0].Note }) {
+		g.Note = all[0].Note
+	}
+	if len(all) > 1 && !slices.ContainsFunc(all, func(f *settingField) bool { return f.WhenSays != all[0].WhenSays }) {
+		g.WhenSays = all[0].WhenSays
+	}
+	for _, f := range all {
+		if g.Note == "" && f.Note != "" {
+			f.Hint = strings.TrimSpace(f.Hint + " " + f.Note)
+		}
+		if g.WhenSays != "" {
+			f.WhenSays = ""
+		}
 	}
 }
 

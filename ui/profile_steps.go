@@ -257,7 +257,11 @@ func (w *wizard) filledLines(person *fleet.Person) ([]FactLine, error) {
 		if !fd.Template || v.String(fd.Key) == "" {
 			continue
 		}
-		out = append(out, FactLine{Name: w.T(fieldWord(w.decl.Type, fd.Key)), Value: v.String(fd.Key)})
+		label := fieldWord(w.decl.Type, fd.Key)
+		if fd.Key == "user_name" {
+			label += "_from"
+		}
+		out = append(out, FactLine{Name: w.T(label), Value: v.String(fd.Key)})
 	}
 	return out, nil
 }
