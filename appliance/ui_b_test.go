@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"muster/appliance/fleet"
 	"muster/appliance/sim"
@@ -370,10 +371,15 @@ func TestSettingsFollowWhatIsTyped(t *testing.T) {
 		t.Error("the server for sending is hidden with IMAP")
 	}
 	tab.Click(t, `input[name="settings.account"][value="exchange"]`)
+	tab.Run(t, chromedp.Focus(`[name="settings.account_name"]`, chromedp.ByQuery), chromedp.KeyEvent(kb.End))
 	tab.Type(t, `[name="settings.account_name"]`, " of {{name}}")
-	tab.Run(t, chromedp.Poll(`document.getElementById("filled").innerText.includes("anna@noordhaven.example of Anna de Wit")`, nil))
+	filled := func(want string) {
+		t.Helper()
+		w.eventually("the preview says "+want, func() bool { return strings.Contains(tab.Text(t, "#filled"), want) })
+	}
+	filled("anna@noordhaven.example of Anna de Wit")
 	tab.Run(t, chromedp.SetValue("#f-person", string(w.people["Bram"]), chromedp.ByQuery), chromedp.Evaluate(`document.getElementById("f-person").dispatchEvent(new Event("input", { bubbles: true }))`, nil))
-	tab.Run(t, chromedp.Poll(`document.getElementById("filled").innerText.includes("bram@noordhaven.example of Bram Jansen")`, nil))
+	filled("bram@noordhaven.example of Bram Jansen")
 	tab.Check(t)
 	press(t, tab, "next")
 	press(t, tab, "next")
