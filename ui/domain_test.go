@@ -12,6 +12,8 @@ import (
 // domain stands in for the fleet: it keeps just enough state for the pages of
 // set-up, sign-in and enrolment. Passwords and codes are fixed.
 type domain struct {
+	ui.Domain // what no test here asks for
+
 	mu       sync.Mutex
 	settings *fleet.Settings
 	admin    *fleet.Admin

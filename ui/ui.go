@@ -16,6 +16,12 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	certificateList
+	auditLog
+	administration
+	tokens
+	organisation
+	finder
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -44,6 +50,10 @@ type Config struct {
 	// BehindTLS says that something in front of us speaks TLS: cookies are then
 	// Secure although the request itself came in plain.
 	BehindTLS bool
+
+	// System says how the appliance itself stands, for the pages about health and
+	// certificates. nil = nothing is known.
+	System func(context.Context) (System, error)
 }
 
 // UI serves the pages. It is safe for concurrent use.
@@ -55,6 +65,7 @@ type UI struct {
 	demo         bool
 	behindTLS    bool
 	enrolProfile func(ticket string) string
+	about        func(context.Context) (System, error)
 	mux          *http.ServeMux
 	handler      http.Handler
 }
@@ -64,7 +75,7 @@ func New(c Config) (*UI, error) {
 	if c.Fleet == nil || c.Words == nil {
 		return nil, errors.New("ui: fleet and words are required")
 	}
-	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, mux: http.NewServeMux()}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, about: c.System, mux: http.NewServeMux()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,6 +104,18 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.certificateRoutes()
+	u.auditRoutes()
+	u.adminRoutes()
+	u.roleRoutes()
+	u.accountRoutes()
+	u.tokenRoutes()
+	u.settingsRoutes()
+	u.appleRoutes()
+	u.registerRoutes()
+	u.searchRoutes()
+	u.healthRoutes()
+	u.helpRoutes()
 }
 
 // ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.
