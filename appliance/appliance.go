@@ -75,7 +75,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal key: %w", err)
 	}
-	a.db, err = store.Open(storeDir(c.Data), store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
+	a.db, err = store.Open(c.Data, store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
@@ -86,7 +86,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.apple, err = apple.New(apple.Config{
-		Fleet: a.fleet, PKI: a.pki, DB: a.db, PushIdentity: a.fleet.PushIdentity, TrustOwnRoot: c.TLS == TLSInternal,
+		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
 	})
 	if err != nil {

@@ -53,7 +53,8 @@ type benchWorld struct {
 	token          string
 	keys           []*rsa.PrivateKey
 	devices        []*benchDevice
-	link           string
+	links          []string
+	accepted       atomic.Int64
 	next           atomic.Int64
 }
 
@@ -74,7 +75,7 @@ var bench struct {
 func theBenchWorld(b *testing.B) *benchWorld {
 	b.Helper()
 	bench.once.Do(func() { bench.world, bench.err = makeBenchWorld(b) })
-	if bench.err != nil {
+	if bench.world == nil {
 		b.Fatal(bench.err)
 	}
 	return bench.world
@@ -87,13 +88,16 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 	}
 	w := newWorldIn(b, dir)
 	n := benchDevices()
-	link := w.invitation("Anna", fleet.IOS, fleet.Corporate, 4*n+100_000)
+	var links []string // an invitation has at most 1,000 uses
+	for range n/1000 + 30 {
+		links = append(links, w.invitation("Anna", fleet.IOS, fleet.Corporate, 1000))
+	}
 	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, time.Hour)
 	if err != nil {
 		return nil, err
 	}
 	w.stop()
-	bw := &benchWorld{url: w.config.URL, deviceURL: w.config.DeviceURL, roots: w.roots, ca: w.Appliance.pki.Root().Raw, token: token, link: link}
+	bw := &benchWorld{url: w.config.URL, deviceURL: w.config.DeviceURL, roots: w.roots, ca: w.Appliance.pki.Root().Raw, token: token, links: links}
 	for range 32 {
 		k, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -223,7 +227,8 @@ func (w *benchWorld) profile() (*enrolmentProfile, error) {
 	jar, _ := cookiejar.New(nil)
 	person := *w.people()
 	person.Jar = jar
-	page, err := read(person.Get(w.link))
+	link := w.links[int(w.accepted.Add(1)-1)/1000]
+	page, err := read(person.Get(link))
 	if err != nil {
 		return nil, err
 	}
@@ -239,15 +244,15 @@ func (w *benchWorld) profile() (*enrolmentProfile, error) {
 		}
 		form.Set(name, value)
 	}
-	page, err = read(person.PostForm(w.link, form))
+	page, err = read(person.PostForm(link, form))
 	if err != nil {
 		return nil, err
 	}
-	link := href.FindStringSubmatch(fetchIt.FindString(page))
-	if link == nil {
+	found := href.FindStringSubmatch(fetchIt.FindString(page))
+	if found == nil {
 		return nil, fmt.Errorf("no profile on the page: %.400s", page)
 	}
-	file, err := read(person.Get(w.url + strings.ReplaceAll(link[1], "&amp;", "&")))
+	file, err := read(person.Get(w.url + strings.ReplaceAll(found[1], "&amp;", "&")))
 	if err != nil {
 		return nil, err
 	}

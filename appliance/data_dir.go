@@ -13,8 +13,6 @@ import (
 // demoMark is the file that says that a data directory belongs to the demo: demo uses no other, and serve never one of these.
 const demoMark = "THIS-IS-A-DEMO"
 
-func storeDir(data string) string { return filepath.Join(data, "store") }
-
 // prepareDataDir makes the directory (0700) and keeps demo and real data apart.
 func prepareDataDir(dir string, demo bool) error {
 	entries, err := os.ReadDir(dir)

@@ -48,7 +48,11 @@ func newDomain() *domain {
 	facts := func(keys ...fleet.FactKey) (out []fleet.FactDeclaration) {
 		why := map[fleet.FactKey]string{"serial": "why.identify", "model": "why.recognise", "os-version": "why.fit", "build": "why.fit", "baseband": "why.security", "language": "why.language", "last-check-in": "why.contact", "passcode-present": "why.passcode", "managed-profiles": "why.delivered", "managed-certs": "why.delivered", "push-address": "why.wake", "storage-free": "why.storage", "apps": "why.apps"}
 		for _, k := range keys {
-			out = append(out, fleet.FactDeclaration{Key: k, Why: why[k]})
+			category := fleet.CategoryDevice
+			if k == "serial" || k == "model" || k == "baseband" || k == "storage-free" {
+				category = fleet.CategoryHardware
+			}
+			out = append(out, fleet.FactDeclaration{Key: k, Category: category, Why: why[k]})
 		}
 		return out
 	}

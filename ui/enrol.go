@@ -34,7 +34,7 @@ type enrolPage struct {
 	Personal  bool
 	First     string // the person's first name; "" without a person
 	Terms     string // in the page's language where there is one
-	Collected []collected
+	Collected []collectedPart
 	Never     []string
 	Powers    []string
 	Leave     string // that the person may end it; "" where they may not
@@ -45,8 +45,40 @@ type enrolPage struct {
 	Address   string
 }
 
-// collected is one line of the list of what is collected.
-type collected struct{ What, Why string }
+// collected is one line of the list of what is collected, and collectedPart the
+// lines of one category.
+type (
+	collected     struct{ What, Why string }
+	collectedPart struct {
+		Category string
+		Facts    []collected
+	}
+)
+
+// Names lists the facts of the category in one line.
+func (p collectedPart) Names() string {
+	names := make([]string, len(p.Facts))
+	for i, f := range p.Facts {
+		names[i] = f.What
+	}
+	return strings.Join(names, "\u00a0· ")
+}
+
+// collectedBy puts what is collected under its categories, in the register's order.
+func (q *Request) collectedBy(facts []fleet.FactDeclaration) []collectedPart {
+	var parts []collectedPart
+	at := map[fleet.Category]int{}
+	for _, d := range facts {
+		i, seen := at[d.Category]
+		if !seen {
+			i = len(parts)
+			at[d.Category] = i
+			parts = append(parts, collectedPart{Category: q.T("category." + string(d.Category))})
+		}
+		parts[i].Facts = append(parts[i].Facts, collected{What: q.T("fact." + string(d.Key)), Why: q.T(d.Why)})
+	}
+	return parts
+}
 
 func deviceWord(p fleet.Platform) string {
 	switch p {
@@ -78,9 +110,7 @@ func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) er
 	if opened.Person != nil {
 		page.First, _, _ = strings.Cut(strings.TrimSpace(opened.Person.Name), " ")
 	}
-	for _, d := range opened.Collected {
-		page.Collected = append(page.Collected, collected{What: q.T("fact." + string(d.Key)), Why: q.T(d.Why)})
-	}
+	page.Collected = q.collectedBy(opened.Collected)
 	for _, key := range opened.Never {
 		page.Never = append(page.Never, q.T(key))
 	}

@@ -36,10 +36,24 @@ func (u *UI) entryRoutes() {
 type setupPage struct {
 	Form      Form
 	Languages []Option
+	Locked    map[string]bool // settings given when the server was started
 }
 
 func (q *Request) showSetup(status int, form Form) error {
-	page := setupPage{Form: form}
+	page := setupPage{Form: form, Locked: map[string]bool{}}
+	settings, err := q.ui.fleet.Settings(q.Context())
+	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+		return err
+	}
+	if settings != nil {
+		values := map[string]string{"organisation": settings.Organisation, "contact": settings.Contact, "language": settings.Language, "url": settings.URL}
+		for _, name := range settings.Locked {
+			page.Locked[name] = true
+			if v, ok := values[name]; ok {
+				form.Values.Set(name, v)
+			}
+		}
+	}
 	for _, l := range words.Langs() {
 		page.Languages = append(page.Languages, Option{Value: string(l), Word: q.T("lang." + string(l))})
 	}
@@ -80,10 +94,15 @@ func (u *UI) setup(q *Request) error {
 		URL: strings.TrimRight(text("url"), "/"),
 	})
 	if err != nil {
-		if q.Refused(&form, err) {
-			return q.showSetup(http.StatusUnprocessableEntity, form)
+		var refusal *fleet.Refusal
+		switch {
+		case errors.As(err, &refusal) && (errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fleet.ErrGone)): // the code
+			form.Errors["token"] = q.Say(refusal.Reason)
+		case q.Refused(&form, err):
+		default:
+			return err
 		}
-		return err
+		return q.showSetup(http.StatusUnprocessableEntity, form)
 	}
 	q.Flash(Good, "setup.done")
 	return q.Redirect("/signin")
@@ -181,16 +200,21 @@ func (u *UI) signInCode(q *Request) error {
 	if err != nil {
 		return err
 	}
-	code := strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimSpace(form.Value("code")))
+	code, at := strings.NewReplacer(" ", "", "-", "").Replace(form.Value("code")), "code"
+	if recovery := strings.TrimSpace(form.Value("recovery")); recovery != "" {
+		code, at = recovery, "recovery"
+	}
 	result, err := u.fleet.SignInCode(q.Context(), form.Value("pending"), code, q.From(), q.UserAgent())
 	if err != nil {
-		if errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
+		var refusal *fleet.Refusal
+		over := errors.As(err, &refusal) && refusal.Reason.Code == "sign-in.expired"
+		if over || errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
 			q.Flash(Warn, "signin.again")
 			return q.Redirect("/signin")
 		}
 		if q.refusedSignIn(&form, err) {
-			if form.Errors["code"] == "" {
-				form.Errors["code"] = form.Errors[""]
+			if form.Errors[at] == "" {
+				form.Errors[at] = form.Errors[""]
 			}
 			delete(form.Errors, "")
 			return q.showCode(http.StatusUnprocessableEntity, form, form.Value("pending"), form.Value("totp_url"))

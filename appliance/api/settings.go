@@ -229,13 +229,7 @@ func viewOf[T, V any](v T, err error, view func(T) V) (any, error) {
 	return view(v), nil
 }
 
-type tokenBody struct {
-	Name        string             `json:"name"`
-	Permissions []fleet.Permission `json:"permissions"`
-	Days        int                `json:"days"`
-}
-
-// tokenView leaves the hash out; Secret is there once.
+// tokenView leaves the hash out. Tokens are made by signed-in administrators only: one that could make others would outlive its end.
 type tokenView struct {
 	ID          fleet.TokenID      `json:"id"`
 	Name        string             `json:"name"`
@@ -244,7 +238,6 @@ type tokenView struct {
 	Created     time.Time          `json:"created"`
 	Expires     time.Time          `json:"expires"`
 	LastUsed    *time.Time         `json:"last_used,omitempty"`
-	Secret      string             `json:"secret,omitempty"`
 }
 
 func tokenOf(t *fleet.Token) tokenView {
@@ -309,20 +302,6 @@ var adminRoutes = []route{
 		Do: func(ctx context.Context, c *call) (any, error) {
 			ts, err := c.Fleet.Tokens(ctx, c.Actor)
 			return paged(fleet.List[*fleet.Token]{Items: ts, Total: len(ts)}, err, tokenOf)
-		}},
-	{Method: "POST", Path: "/tokens", Tag: "tokens", Summary: "Make a token; its secret is shown this once", In: tokenBody{}, Out: tokenView{}, Status: created,
-		Do: func(ctx context.Context, c *call) (any, error) {
-			b, err := decode[tokenBody](c)
-			if err != nil {
-				return nil, err
-			}
-			t, secret, err := c.Fleet.CreateToken(ctx, c.Actor, b.Name, b.Permissions, time.Duration(b.Days)*24*time.Hour)
-			if err != nil {
-				return nil, err
-			}
-			v := tokenOf(t)
-			v.Secret = secret
-			return v, nil
 		}},
 	{Method: "DELETE", Path: "/tokens/{id}", Tag: "tokens", Summary: "Revoke a token",
 		Do: func(ctx context.Context, c *call) (any, error) {

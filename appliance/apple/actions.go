@@ -15,7 +15,7 @@ func (a *Apple) Choices(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) []f
 	if mac {
 		lock.Reason, lock.NeedsPIN, lock.Options = fleet.Why("apple.lock.mac"), true, append(lock.Options, "pin")
 	} else if v, known := facts["passcode-present"].Value.(bool); known && !v {
-		lock.Reason = fleet.Why("apple.lock.no-passcode")
+		lock.Reason = fleet.Why(codeNoPasscode)
 	}
 
 	passcode := fleet.ActionChoice{Type: fleet.ActClearPasscode, Offered: true, Reason: fleet.Why("apple.clear-passcode")}

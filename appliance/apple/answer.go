@@ -45,6 +45,9 @@ func readAnswer(msg dict) (*fleet.Answer, error) {
 // readResult reads what an acknowledged query brought. What kind of query it was shows by the key of its result; fleet holds it against
 // the order.
 func readResult(ans *fleet.Answer, msg dict) {
+	if msg.text("MessageResult") == "NoPasscodeSet" { // of DeviceLock: the screen is off, and anybody can switch it on
+		ans.Reason = fleet.Why(codeNoPasscode)
+	}
 	if _, ok := msg["QueryResponses"]; ok {
 		ans.Facts = deviceFacts(msg.dict("QueryResponses"))
 	}

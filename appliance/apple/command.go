@@ -132,6 +132,7 @@ func queryFor(o *fleet.Order) (any, error) {
 	return nil, ours(fmt.Errorf("query %q", o.Step.Query))
 }
 
+// actionFor renders an action. Retirement, deletion and "sync now" are never commands of their own: they are made of other steps.
 func (a *Apple) actionFor(ctx context.Context, c fleet.Contact, o *fleet.Order) (any, error) {
 	if o.Action == nil {
 		return nil, ours(errors.New("action step without an action"))
@@ -169,9 +170,6 @@ func (a *Apple) actionFor(ctx context.Context, c fleet.Contact, o *fleet.Order) 
 			cmd.PreserveDataPlan, cmd.DisallowProximitySetup = opt.KeepDataPlan, opt.NoProximity
 		}
 		return cmd, nil
-	case fleet.ActSync:
-		// Asks for what may be known at once; the call that fetches this has already let everything else happen.
-		return deviceInformation{"DeviceInformation", queriesFor(o.Device.Platform, append([]fleet.FactKey{"os-version"}, o.Facts...))}, nil
 	}
 	return nil, ours(fmt.Errorf("action %q", o.Action.Type))
 }

@@ -71,7 +71,7 @@ func (r *rig) everyOrder(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) []
 		}
 	}
 	for _, c := range r.apple.Choices(d, facts) {
-		if !c.Offered || c.Type == fleet.ActRetire || c.Type == fleet.ActDelete {
+		if !c.Offered || slices.Contains([]fleet.ActionType{fleet.ActRetire, fleet.ActDelete, fleet.ActSync}, c.Type) {
 			continue
 		}
 		for _, opt := range optionsOf(c) {

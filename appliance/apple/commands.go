@@ -62,11 +62,5 @@ type eraseDevice struct {
 	ObliterationBehavior   string `plist:",omitempty"` // macOS 12
 }
 
-// declarativeManagement switches declarations on, or asks to synchronise them.
-type declarativeManagement struct {
-	RequestType string
-	Data        []byte `plist:",omitempty"`
-}
-
 // appItems is all that is asked of an app: never its size.
 var appItems = []string{"Identifier", "Name", "ShortVersion", "Version"}

@@ -10,7 +10,8 @@
 //     com.apple.unrecognized.device is said only when fleet is sure that the enrolment has ended.
 //   - "Nothing to do" is 200 with Content-Length 0.
 //   - References between payloads resolve inside one profile only, so e-mail, its identity and the
-//     roots travel as one profile.
+//     roots travel as one profile. On a Mac e-mail exists only in a person's channel: there it travels
+//     with its identity, and the roots lie in the system keychain, which every user trusts.
 //   - Inner PayloadUUIDs come from profile id and role and never change; the top-level PayloadUUID
 //     changes with the unit's version, and ProfileList gives it back: that is the proof of delivery.
 package apple

@@ -34,6 +34,7 @@ type enrolmentData struct {
 	Rights       int               `json:"rights"`
 	Capabilities []string          `json:"capabilities"`
 	SignMessage  bool              `json:"sign_message"`
+	SCEPName     string            `json:"scep_name"`       // what GetCACert asks for
 	Roots        [][]byte          `json:"roots,omitempty"` // DER
 }
 
@@ -64,7 +65,7 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 	data := &enrolmentData{
 		Enrolment: enrolment.ID, Platform: enrolment.Platform, Ownership: enrolment.Ownership, Organisation: s.Organisation, BaseURL: deviceURL(s),
 		Topic: push.Topic, Rights: rightsFor(enrolment.Ownership), Capabilities: capabilitiesFor(enrolment.Ownership),
-		SignMessage: s.SignMessages,
+		SignMessage: s.SignMessages, SCEPName: scepName(s),
 	}
 	if a.trustRoot {
 		data.Roots = [][]byte{a.pki.Root().Raw}
@@ -124,7 +125,7 @@ func (e *enrolmentData) render(challenge string) ([]byte, error) {
 	id := string(e.Enrolment)
 	uuid := func(role string) string { return payloadUUID("enrolment", id, role) }
 	scep := newSCEP(newHeader("com.apple.security.scep", enrolmentIdentifier+".scep", uuid("scep"), "SCEP"),
-		e.BaseURL+scepPath, id, challenge, e.Platform)
+		e.BaseURL+scepPath, e.SCEPName, id, challenge, e.Platform)
 	mdm := mdmPayload{
 		header:                  newHeader("com.apple.mdm", enrolmentIdentifier+".mdm", uuid("mdm"), "MDM"),
 		IdentityCertificateUUID: scep.PayloadUUID,

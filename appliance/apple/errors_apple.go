@@ -14,6 +14,7 @@ const (
 	codeRender        = "apple.cannot-render"
 	codeNoUnlockToken = "apple.no-unlock-token"
 	codeNoEnrolment   = "apple.enrolment-data-lost"
+	codeNoPasscode    = "apple.lock.no-passcode"
 	codeError         = "apple.error"
 	codeAccount       = "apple.account-exists" // B8
 )

@@ -163,7 +163,7 @@ func fromSIMs(key string) func(dict, string) any {
 
 // checkInFacts reads what Authenticate tells. Fleet keeps of it what the register allows.
 func checkInFacts(msg dict) map[fleet.FactKey]any {
-	out := map[fleet.FactKey]any{}
+	out := map[fleet.FactKey]any{"manufacturer": "Apple", "os": string(platformOf(msg))}
 	for _, s := range factSources {
 		if s.checkIn && s.read != nil && out[s.fact] == nil {
 			if v := s.read(msg, s.query); v != nil {

@@ -11,12 +11,14 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +40,10 @@ type world struct {
 	admin  fleet.Actor
 	server *httptest.Server
 	person *fleet.Person
+	later  atomic.Int64 // how far the clock is put on, in nanoseconds
 }
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
 
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
@@ -50,11 +55,12 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	db, err := store.Open(t.TempDir(), store.Options{Key: key[:32], SecretsKey: key[32:], Small: true})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	authority, err := pki.Open(ctx, db, pki.Config{Organisation: "Example BV"})
+	w := &world{t: t, db: db, admin: fleet.Job("test")}
+	authority, err := pki.Open(ctx, db, pki.Config{Organisation: "Example BV", Clock: w.now})
 	must(t, err)
-	f, err := fleet.New(fleet.Config{DB: db, PKI: authority})
+	f, err := fleet.New(fleet.Config{DB: db, PKI: authority, Clock: w.now})
 	must(t, err)
-	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Clock: w.now, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	for _, c := range change {
 		c(&conf)
 	}
@@ -62,7 +68,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	must(t, err)
 	t.Cleanup(a.Close)
 	f.Use(a, a)
-	w := &world{t: t, db: db, pki: authority, fleet: f, apple: a, admin: fleet.Job("test")}
+	w.pki, w.fleet, w.apple = authority, f, a
 
 	srv := httptest.NewUnstartedServer(a.Handler())
 	srv.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
@@ -134,7 +140,7 @@ func (w *world) profile(typ fleet.ProfileType, name string, settings map[string]
 	return p
 }
 
-// gadget is a simulated iPhone or Mac that keeps the rules of apple.md: it replaces profiles by identifier, makes keys for SCEP
+// gadget is a simulated iPhone or Mac that keeps the rules of real ones: it replaces profiles by identifier, makes keys for SCEP
 // payloads, lists what it has, and forgets all when its enrolment profile goes.
 type gadget struct {
 	*wire
@@ -144,7 +150,8 @@ type gadget struct {
 	certs     [][]byte
 	seen      []string // request types, in order
 	notNow    map[string]int
-	refuse    map[string][]map[string]any // request type to error chain, once
+	refuse    map[string][]map[string]any        // request type to error chain, once
+	always    func(kind string) []map[string]any // error chain for a request type, nil to obey
 	gone      bool
 	payload   dict // the MDM payload
 	schema    *schema
@@ -282,6 +289,11 @@ func (g *gadget) obey(cmd dict) []any {
 	if chain := g.refuse[kind]; chain != nil {
 		delete(g.refuse, kind)
 		return []any{"Status", "Error", "ErrorChain", chain}
+	}
+	if g.always != nil {
+		if chain := g.always(kind); chain != nil {
+			return []any{"Status", "Error", "ErrorChain", chain}
+		}
 	}
 	ok := []any{"Status", "Acknowledged"}
 	switch kind {
@@ -454,6 +466,9 @@ func TestMacWithItsPerson(t *testing.T) {
 	if s := w.statuses(d.ID)[fleet.TypeEmail]; s.Status == fleet.StatusSucceeded {
 		t.Error("e-mail is said to be there before anybody has logged in")
 	}
+	if s := w.statuses(d.ID)[fleet.TypeTrustedRoot]; s.Status != fleet.StatusSucceeded {
+		t.Errorf("the root is on the Mac, and is said to be %s: %+v", s.Status, s.Reason)
+	}
 	g.user = "7F0A1B2C-0000-4000-8000-000000000001"
 	if got := g.tokenUpdate("UserLongName", "Anna"); got.status != 200 {
 		t.Fatalf("TokenUpdate of the person: %d", got.status)
@@ -492,6 +507,179 @@ func TestAccountThatExistsAlready(t *testing.T) {
 	g.run()
 	if s := w.statuses(d.ID)[fleet.TypeEmail]; s.Status != fleet.StatusSucceeded {
 		t.Errorf("after the person removed the account mail is %+v", s)
+	}
+}
+
+// TestRenewal shows that the identity changes in good time, that a NotNow does not end the tries, and that the old identity ends with
+// the first use of the new one.
+func TestRenewal(t *testing.T) {
+	w := newWorld(t)
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-3")
+	g.run()
+	old := *g.wire
+	before := len(g.seen)
+	w.later.Store(int64(330 * 24 * time.Hour))
+	g.notNow["InstallProfile"] = 1
+	g.run()
+	if bytes.Equal(g.id.Certificate[0], old.id.Certificate[0]) {
+		g.run()
+	}
+	if bytes.Equal(g.id.Certificate[0], old.id.Certificate[0]) {
+		t.Fatalf("not renewed; was told %v", g.seen[before:])
+	}
+	if got := g.run(); got != 200 {
+		t.Fatalf("with the new identity: %d", got)
+	}
+	if got := old.command("Status", "Idle"); got.status != 400 {
+		t.Errorf("the old identity is answered %d, want 400", got.status)
+	}
+	w.later.Store(int64(500 * 24 * time.Hour))
+	if got := g.run(); got != 200 {
+		t.Errorf("after the first identity's end: %d", got)
+	}
+}
+
+// TestChangeWakesTheDevice shows that a change reaches APNs as a push to the device's token, and that 410 ends the pushes.
+func TestChangeWakesTheDevice(t *testing.T) {
+	a := newAPNs(t)
+	w := newWorld(t, func(c *Config) { c.PushURL, c.PushRoots = a.server.URL, poolOf(a.server.Certificate()) })
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-7")
+	g.run()
+	g.run()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- w.fleet.RunWakes(ctx) }()
+	go func() { done <- w.fleet.RunFanOut(ctx) }()
+	t.Cleanup(func() { stop(); <-done; <-done })
+	pushes := func() int {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.seen)
+	}
+	before := pushes()
+	w.mailSet()
+	for deadline := time.Now().Add(20 * time.Second); pushes() == before; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no push came")
+		}
+	}
+	a.mu.Lock()
+	last, body := a.seen[len(a.seen)-1], a.bodies[len(a.bodies)-1]
+	a.mu.Unlock()
+	if last.URL.Path != "/3/device/"+strings.Repeat("07", 32) || body != `{"mdm":"MAGIC"}` || last.Header.Get("Apns-Topic") != testTopic {
+		t.Errorf("%s %s %v", last.URL.Path, body, last.Header)
+	}
+	if g.run() != 200 || !g.has("muster.profile.access") {
+		t.Errorf("woken, it got %v", g.seen)
+	}
+}
+
+// TestRepeatedMessages shows that a result that comes twice changes nothing, nor does one for an order that nobody gave.
+func TestRepeatedMessages(t *testing.T) {
+	w := newWorld(t)
+	w.mailSet()
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-4")
+	first := g.command("Status", "Idle")
+	again := g.command("Status", "Idle") // the answer was lost
+	one, err := readPlist(first.body)
+	must(t, err)
+	two, err := readPlist(again.body)
+	must(t, err)
+	if one.text("CommandUUID") == "" || one.text("CommandUUID") != two.text("CommandUUID") {
+		t.Errorf("a lost command came back as another: %s, then %s", one.text("CommandUUID"), two.text("CommandUUID"))
+	}
+	refusal := []any{"CommandUUID", one.text("CommandUUID"), "Status", "Error", "ErrorChain", []map[string]any{{"ErrorDomain": "MCMDMErrorDomain", "ErrorCode": 12021}}}
+	g.command(refusal...)
+	d := w.device(g.udid)
+	settled := jsonOf(w.statuses(d.ID))
+	for range 3 {
+		if got := g.command(refusal...); got.status != 200 {
+			t.Fatalf("a repeated result: %d", got.status)
+		}
+	}
+	if got := g.command("CommandUUID", "nobody-gave-this", "Status", "Acknowledged"); got.status != 200 {
+		t.Errorf("a result for an unknown command: %d, want 200", got.status)
+	}
+	if got := jsonOf(w.statuses(d.ID)); got != settled {
+		t.Errorf("repeated results changed\n%s\nto\n%s", settled, got)
+	}
+	if g.hello().status != 200 || g.tokenUpdate().status != 200 {
+		t.Error("a repeated Authenticate is refused")
+	}
+	if g.run() != 200 || !g.has("muster.profile.access") {
+		t.Errorf("it does not converge: %v", g.seen)
+	}
+}
+
+// TestPeerThatKnowsThreeCommands is a client like the simulators of others: all but three commands are answered 12021. The receipt of its
+// retirement must say honestly that the removal is not proved.
+func TestPeerThatKnowsThreeCommands(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	w.mailSet()
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-PEER-1")
+	unknown := []map[string]any{{"ErrorDomain": "MCMDMErrorDomain", "ErrorCode": 12021, "LocalizedDescription": "unknown request type"}}
+	g.always = func(kind string) []map[string]any {
+		switch kind {
+		case "DeviceInformation", "ProfileList", "InstallProfile":
+			return nil
+		}
+		return unknown
+	}
+	g.run()
+	g.run()
+	d := w.device(g.udid)
+	if !g.has("muster.profile.access") {
+		t.Fatalf("what it does not know kept it from what it knows: %v", g.seen)
+	}
+	_, err := w.fleet.Act(ctx, w.admin, d.ID, fleet.ActRetire, fleet.ActionOptions{}, d.Name)
+	must(t, err)
+	for range 4 {
+		if g.run() == 403 {
+			break
+		}
+	}
+	list, err := w.fleet.Receipts(ctx, w.admin, d.ID, fleet.ListQuery{})
+	must(t, err)
+	for _, row := range list.Items[0].Rows {
+		if row.Data == "email" && row.Proved == "proved" {
+			t.Error("the receipt claims that e-mail was removed")
+		}
+		if row.Data == "certificates" && len(row.Serials) == 0 {
+			t.Error("the receipt does not name the revoked certificates")
+		}
+	}
+}
+
+// TestWipe shows that an erased phone is turned away afterwards or stays wanted, and that its order is given with its options.
+func TestWipe(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	g := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-5")
+	g.run()
+	d := w.device(g.udid)
+	_, err := w.fleet.Act(ctx, w.admin, d.ID, fleet.ActWipe, fleet.ActionOptions{KeepDataPlan: true}, d.Name)
+	must(t, err)
+	got := g.command("Status", "Idle")
+	env, err := readPlist(got.body)
+	must(t, err)
+	for env.dict("Command").text("RequestType") != "EraseDevice" {
+		got = g.command(append([]any{"CommandUUID", env.text("CommandUUID")}, g.obey(env.dict("Command"))...)...)
+		env, err = readPlist(got.body)
+		must(t, err)
+	}
+	if env.dict("Command")["PreserveDataPlan"] != true {
+		t.Errorf("command %v", env)
+	}
+	g.command("CommandUUID", env.text("CommandUUID"), "Status", "Acknowledged")
+	if s := w.device(g.udid).State; s != fleet.Wiping && s != fleet.Wiped {
+		t.Errorf("the device is %s", s)
+	}
+	personal := w.invite(fleet.IOS, fleet.Personal, "UDID-IPHONE-6")
+	personal.run()
+	p := w.device(personal.udid)
+	if _, err := w.fleet.Act(ctx, w.admin, p.ID, fleet.ActWipe, fleet.ActionOptions{}, p.Name); !errors.Is(err, fleet.ErrNotApplicable) {
+		t.Errorf("wipe of somebody's own phone: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package apple
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -95,16 +96,8 @@ func (a *Apple) answer(r *http.Request) (reply, error) {
 	if checkIn {
 		limit = maxCheckIn
 	}
-	body, err := readBody(r, limit)
-	if err != nil {
-		return reply{}, err
-	}
-	cert, err := certificateOf(r, body)
-	if err != nil {
-		return reply{}, err
-	}
 	ctx := r.Context()
-	id, err := a.fleet.Identify(ctx, cert)
+	body, id, err := a.identified(ctx, r, limit)
 	if err != nil {
 		return reply{}, err
 	}
@@ -123,22 +116,18 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, bad("message too large", nil)
 	}
-	var b []byte
+	var b bytes.Buffer
 	if n := r.ContentLength; n > 0 {
-		b = make([]byte, n)
-		if _, err := io.ReadFull(r.Body, b); err != nil {
-			return nil, bad("message cut off", err)
-		}
-		return b, nil
+		b.Grow(int(min(n, 32<<10)) + bytes.MinRead) // what is announced is not yet there: memory is given as bytes come
 	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
+	n, err := b.ReadFrom(io.LimitReader(r.Body, limit+1))
+	switch {
+	case err != nil:
 		return nil, bad("message cut off", err)
-	}
-	if int64(len(b)) > limit {
+	case n > limit:
 		return nil, bad("message too large", nil)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // channelOf tells which channel speaks. A Shared iPad names all its users alike and tells them apart by short name.

@@ -14,20 +14,39 @@ import (
 // maxSignature bounds the Mdm-Signature header, base64.
 const maxSignature = 1 << 20
 
-// certificateOf gives the certificate that a message is proved with: the TLS client certificate, the signer of Mdm-Signature over the
-// exact bytes of the body, or, with both, the one that both name.
-func certificateOf(r *http.Request, body []byte) (*x509.Certificate, error) {
+// identified reads a message and says whose it is: by the TLS client certificate, by the signer of Mdm-Signature over the exact bytes of
+// the body, or, with both, by the one that both name. A stranger's message is not even read where the connection tells.
+func (a *Apple) identified(ctx context.Context, r *http.Request, limit int64) (body []byte, id *fleet.Identity, err error) {
 	var cert *x509.Certificate
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		cert = r.TLS.PeerCertificates[0]
+		if id, err = a.fleet.Identify(ctx, cert); err != nil {
+			return nil, nil, err
+		}
 	}
 	header := r.Header.Get("Mdm-Signature")
-	if header == "" {
-		if cert == nil {
-			return nil, bad("no identity", nil)
-		}
-		return cert, nil
+	if cert == nil && header == "" {
+		return nil, nil, bad("no identity", nil)
 	}
+	if body, err = readBody(r, limit); err != nil || header == "" {
+		return body, id, err
+	}
+	signer, err := signerOf(header, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cert == nil {
+		id, err = a.fleet.Identify(ctx, signer)
+		return body, id, err
+	}
+	if !bytes.Equal(cert.Raw, signer.Raw) {
+		return nil, nil, bad("signature and connection name two identities", nil)
+	}
+	return body, id, nil
+}
+
+// signerOf verifies an Mdm-Signature header and gives the certificate that it was made with.
+func signerOf(header string, body []byte) (*x509.Certificate, error) {
 	if len(header) > maxSignature {
 		return nil, bad("signature too large", nil)
 	}
@@ -38,9 +57,6 @@ func certificateOf(r *http.Request, body []byte) (*x509.Certificate, error) {
 	signer, err := pki.VerifySigned(body, der)
 	if err != nil {
 		return nil, bad("signature", err)
-	}
-	if cert != nil && !bytes.Equal(cert.Raw, signer.Raw) {
-		return nil, bad("signature and connection name two identities", nil)
 	}
 	return signer, nil
 }

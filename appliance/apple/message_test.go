@@ -299,6 +299,27 @@ func TestDeclarativeManagementWithNothingDeclared(t *testing.T) {
 	}
 }
 
+// TestEveryCheckInIsKnown sends each check-in message of Apple's schema: none may be strange to the server.
+func TestEveryCheckInIsKnown(t *testing.T) {
+	r := newRig(t)
+	w := r.dial(r.identity("01E"))
+	w.enrol()
+	kinds := loadSchema(t).checkins
+	if len(kinds) != 8 {
+		t.Fatalf("%d messages in the schema", len(kinds))
+	}
+	for kind := range kinds {
+		got := w.checkIn("MessageType", kind, "Topic", testTopic, "Endpoint", "tokens", "Token", []byte("t"), "PushMagic", "m", "TokenServiceType", "com.apple.maid")
+		want := map[string]int{"GetToken": 400, "UserAuthenticate": 410}[kind]
+		if want == 0 {
+			want = 200
+		}
+		if got.status != want || bytes.Contains(got.body, []byte("unknown check-in")) {
+			t.Errorf("%s: %d %s, want %d", kind, got.status, got.body, want)
+		}
+	}
+}
+
 // TestHostileInput sends what no device sends. Each is refused, changes nothing, and leaves the line usable.
 func TestHostileInput(t *testing.T) {
 	r := newRig(t)
@@ -434,6 +455,7 @@ func TestResultsBecomeAnswers(t *testing.T) {
 		want fleet.Answer
 	}{
 		{"acknowledged", []any{"Status", "Acknowledged"}, fleet.Answer{Outcome: fleet.Done}},
+		{"a lock that protects nothing", []any{"Status", "Acknowledged", "MessageResult", "NoPasscodeSet"}, fleet.Answer{Outcome: fleet.Done, Reason: fleet.Why(codeNoPasscode)}},
 		{"not now", []any{"Status", "NotNow"}, fleet.Answer{Outcome: fleet.Postponed, Reason: fleet.Why(codeNotNow)}},
 		{"malformed", []any{"Status", "CommandFormatError"}, fleet.Answer{Outcome: fleet.Malformed, Reason: fleet.Why(codeFormat, "domain", "", "number", "0")}},
 		{"the last element is the cause", []any{"Status", "Error", "ErrorChain", chain("MCInstallationErrorDomain", 4001, "MCEASErrorDomain", 21005)},

@@ -46,6 +46,7 @@ type rendering struct {
 	order    *fleet.Order
 	platform fleet.Platform
 	scepURL  string
+	scepName string
 	root     *x509.Certificate // of the internal CA
 	profiles map[fleet.ProfileID]*fleet.Profile
 	settings map[fleet.ProfileID]fleet.Values // filled in from the person

@@ -4,10 +4,22 @@ import (
 	"errors"
 
 	"muster/appliance/fleet"
+	"muster/pki"
 )
 
 // scepPath is where the server answers SCEP.
 const scepPath = "/scep"
+
+// scepBundle is the name under which the server offers its exchange certificate with the chain, as RFC 8894 has it.
+const scepBundle = "muster"
+
+// scepName is what a device puts into GetCACert: it chooses the form of the answer.
+func scepName(s *fleet.Settings) string {
+	if s.SCEPSingle {
+		return pki.SCEPNameRA
+	}
+	return scepBundle
+}
 
 // scepPayload asks the device to make a key and have a certificate issued for it (com.apple.security.scep). What the certificate
 // says is decided by the record behind the challenge, so the subject is only a label.
@@ -29,8 +41,8 @@ type scepContent struct {
 
 // newSCEP fills in what all our identities have in common: RSA, because Apple's SCEP knows nothing else, with 2048 bits, because its
 // own default is 1024.
-func newSCEP(h header, url, label, challenge string, platform fleet.Platform) scepPayload {
-	c := scepContent{URL: url, Name: "muster", Subject: [][][]string{{{"CN", label}}}, Challenge: challenge,
+func newSCEP(h header, url, name, label, challenge string, platform fleet.Platform) scepPayload {
+	c := scepContent{URL: url, Name: name, Subject: [][][]string{{{"CN", label}}}, Challenge: challenge,
 		Keysize: 2048, KeyType: "RSA", KeyUsage: 5}
 	if platform == fleet.MacOS {
 		no := false
@@ -52,7 +64,7 @@ func (r *rendering) identity(p *fleet.Profile) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newSCEP(r.head("com.apple.security.scep", p, roleIdentity), r.scepURL, want.Subject.CommonName, challenge, r.platform)
+	out := newSCEP(r.head("com.apple.security.scep", p, roleIdentity), r.scepURL, r.scepName, want.Subject.CommonName, challenge, r.platform)
 	out.PayloadContent.Keysize = want.KeySize
 	switch want.KeyUsage {
 	case "signature":

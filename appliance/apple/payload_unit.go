@@ -15,7 +15,7 @@ func (a *Apple) renderUnit(o *fleet.Order, s *fleet.Settings) ([]byte, error) {
 		return nil, ours(errors.New("installation of nothing"))
 	}
 	r := &rendering{
-		unit: u.Key, order: o, platform: o.Device.Platform, scepURL: deviceURL(s) + scepPath, root: a.pki.Root(),
+		unit: u.Key, order: o, platform: o.Device.Platform, scepURL: deviceURL(s) + scepPath, scepName: scepName(s), root: a.pki.Root(),
 		profiles: map[fleet.ProfileID]*fleet.Profile{}, settings: map[fleet.ProfileID]fleet.Values{},
 	}
 	var names []string

@@ -15,7 +15,7 @@ func ReasonCodes() map[string][]string {
 		codePushAccepted: nil, codePushAddress: nil, codePushNoCert: nil, codePushExpired: {"date"}, codePushRefused: nil, codePushTopic: nil,
 		codePushTokenDead: nil, codePushFault: nil, codePushBusy: nil, codePushUnreachable: nil,
 
-		"apple.sync": nil, "apple.lock.phone": nil, "apple.lock.mac": nil, "apple.lock.no-passcode": nil,
+		"apple.sync": nil, "apple.lock.phone": nil, "apple.lock.mac": nil, codeNoPasscode: nil,
 		"apple.clear-passcode": nil, "apple.clear-passcode.mac": nil, "apple.clear-passcode.personal": nil,
 		"apple.restart": nil, "apple.restart.unsupervised": nil, "apple.retire": nil, "apple.delete": nil,
 		"apple.wipe.phone": nil, "apple.wipe.mac": nil, "apple.wipe.personal": nil,

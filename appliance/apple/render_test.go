@@ -344,7 +344,7 @@ func TestCompose(t *testing.T) {
 		{"one profile on a phone", fleet.IOS, all, "access/device[root other-root identity wifi-identity mail] passcode/device[code]"},
 		{"an iPad is like a phone", fleet.IPadOS, []*fleet.Profile{mail}, "access/device[mail]"},
 		{"e-mail with its chain goes to the person of a Mac", fleet.MacOS, all,
-			"access/device[root other-root wifi-identity] passcode/device[code] person/user[root identity mail]"},
+			"access/device[root other-root wifi-identity] passcode/device[code] person/user[identity mail]"},
 		{"a Mac without e-mail has no unit for the person", fleet.MacOS, []*fleet.Profile{root, identity}, "access/device[root identity]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 // Keys of delivery units. They stand in the identifiers of installed profiles and can never change.
 const (
 	unitAccess   = "access"   // roots, identities and, on iPhone and iPad, e-mail: what refers to each other
-	unitPerson   = "person"   // on a Mac, through the person's channel: e-mail with its identity and roots
+	unitPerson   = "person"   // on a Mac, through the person's channel: e-mail with its identity
 	unitPasscode = "passcode" // apart, so that a rule that cannot be met yet holds up nothing else
 )
 
@@ -32,8 +32,8 @@ func unitOf(identifier string) (string, bool) {
 func (a *Apple) Marker(u fleet.Unit) string { return payloadUUID("unit", u.Key, u.Version) }
 
 // innerUUID identifies a payload for good: a device updates a payload whose identifier and UUID it knows and replaces
-// it otherwise, and a replaced mail account is fetched anew. The unit is part of it because one root may travel in two units
-// of a Mac, and no UUID may stand in two profiles.
+// it otherwise, and a replaced mail account is fetched anew. The unit is part of it because an identity of a Mac moves from the device's unit to
+// the person's when e-mail comes to use it, and no UUID may stand in two installed profiles.
 func innerUUID(unit string, p fleet.ProfileID, role string) string {
 	return payloadUUID("payload", unit, string(p), role)
 }
@@ -51,10 +51,7 @@ func (a *Apple) Compose(d *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
 		case p.Type == fleet.TypePasscode:
 			passcode = append(passcode, p.ID)
 		case p.Type == fleet.TypeTrustedRoot:
-			access = append(access, p.ID)
-			if forPerson[p.ID] {
-				person = append(person, p.ID)
-			}
+			access = append(access, p.ID) // of a Mac: its system keychain, which every user of it trusts
 		case forPerson[p.ID]:
 			person = append(person, p.ID)
 		case p.Type == fleet.TypeIdentity, p.Type == fleet.TypeEmail:

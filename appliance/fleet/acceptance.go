@@ -57,7 +57,7 @@ func ticketSecret(code string, e EnrolmentID) string {
 func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
 // Accept keeps the acceptance, uses the invitation once, and begins an enrolment. The same browser that sends the same again within a minute
-// gets the same ticket and uses nothing more. ErrConflict "terms.changed" when other terms came into force since the page was read.
+// gets the same ticket, where the invitation has one use only. ErrConflict "terms.changed" when other terms came into force since the page was read.
 func (f *Fleet) Accept(ctx context.Context, code string, terms TermsID, language, from, userAgent string) (*Ticket, error) {
 	from, userAgent = clip(from, 64), clip(userAgent, 300)
 	bad := faults{}
@@ -73,7 +73,8 @@ func (f *Fleet) Accept(ctx context.Context, code string, terms TermsID, language
 			return err
 		}
 		now := f.now().UTC()
-		if inv.Revoked == nil {
+		// Only where a second press would find the invitation used up: with more uses, two equal phones in one office are two requests.
+		if inv.Revoked == nil && inv.Uses == 1 {
 			if out, err = acceptedBefore(tx, inv, code, terms, from, userAgent, now); err != nil || out != nil {
 				return err
 			}

@@ -206,14 +206,15 @@ func (f *Fleet) order(tx store.Tx, by Actor, d *Device, list []ActionChoice, id 
 	if err != nil {
 		return nil, err
 	}
+	rep.Open = append(rep.Open, id)
 	if !isLifecycle(t) {
 		if t == ActSync {
 			for _, q := range m.Queries(d) {
 				rep.channel(DeviceChannel).query(q).Wanted = true
 			}
-			if err := reports.Put(tx, rep); err != nil {
-				return nil, err
-			}
+		}
+		if err := reports.Put(tx, rep); err != nil {
+			return nil, err
 		}
 		if err := actions.Insert(tx, a); err != nil {
 			return nil, err
@@ -256,6 +257,9 @@ func (f *Fleet) orderRemoval(tx store.Tx, by Actor, d *Device, rep *reported, li
 		}
 		return f.purge(tx, old, d)
 	case a.Type == ActDelete && d.State.leaving(): // the removal under way is the one that deleting needs
+		if err := reports.Put(tx, rep); err != nil {
+			return err
+		}
 		if err := f.saveDevice(tx, old, d); err != nil {
 			return err
 		}

@@ -9,6 +9,9 @@ import (
 	"muster/store"
 )
 
+// unitsMost bounds the units of a channel: a device may claim to hold any number.
+const unitsMost = 50
+
 // blockedFor is how long a profile that meets an existing account waits for its next try (B8).
 const blockedFor = 24 * time.Hour
 
@@ -54,6 +57,7 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 	case StepQuery:
 		return false, f.answerQuery(tx, x, o, ch, ev)
 	case StepAction:
+		x.acted = true
 		return f.answerAction(tx, x, o, ev)
 	case StepRenew:
 		switch ans.Outcome {
@@ -93,7 +97,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 		return f.profileEvents(tx, s, o.Held, "event.profile-delivered", Reason{}, ev)
 	case Postponed:
 		u.Postponed++
-		u.PostponedAt = ev.At
+		u.NotNow = Evidence{Message: ev.Message, At: ev.At, What: "postponed"}
 		return nil
 	case Failed:
 		if ans.Account {
@@ -319,7 +323,7 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 	s := x.s
 	m := f.modules[s.device.Platform]
 	for key := range x.ans.Markers {
-		if ch.Units[key] == nil { // there, and not by our account: an older backup, or an enrolment repeated
+		if ch.Units[key] == nil && len(ch.Units) < unitsMost && len(key) <= 100 { // there, and not by our account: an older backup, or an enrolment repeated
 			u := ch.unit(Unit{Key: key, Channel: x.c.Channel.kind(), Version: "unknown"}, &s.rep.Next)
 			u.Unit = Unit{Key: key, Channel: x.c.Channel.kind(), Version: "unknown"}
 			u.Postponed = 0

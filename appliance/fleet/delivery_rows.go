@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -218,7 +217,7 @@ func (s *situation) statusIn(p *Profile, u *Unit, diffs []difference) ProfileSta
 		}
 		if rep != nil && rep.Postponed > 0 && r.Reason.Code != "waiting.answer" {
 			r.Reason = Why("waiting.unlock")
-			r.Evidence = Evidence{Message: u.Key, At: rep.PostponedAt, What: "postponed"}
+			r.Evidence = rep.NotNow
 		}
 		return r
 	}
@@ -277,17 +276,4 @@ func (f *Fleet) retryUnit(tx store.Tx, d *Device, p ProfileID) error {
 		return err
 	}
 	return f.wakeDevice(tx, d, "retry")
-}
-
-// deviceReport is for callers that have a device's id only.
-func (f *Fleet) reportByID(tx store.Tx, id DeviceID) (*Device, *reported, error) {
-	d, err := devices.Get(tx, string(id))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, Refuse(ErrNotFound, "not-found", "what", "device")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	rep, err := reportOf(tx, d)
-	return d, rep, err
 }

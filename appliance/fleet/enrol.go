@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"muster/store"
@@ -26,7 +27,15 @@ func (f *Fleet) contact(c Contact) Contact {
 
 // deviceActor is the device as the one who acts.
 func deviceActor(d *Device, from string) Actor {
-	return Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: from, Via: "protocol"}
+	return Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: d.address(from), Via: "protocol"}
+}
+
+// address is a source address as far as the register allows one to be kept of this device.
+func (d *Device) address(from string) string {
+	if !Allowed(FactIP, d.Target(), nil) {
+		return ""
+	}
+	return clip(from, 64)
 }
 
 // speaking is the device that a message comes from. Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
@@ -56,6 +65,13 @@ func (f *Fleet) speaking(tx store.Tx, c Contact) (*Device, error) {
 	}
 	return d, nil
 }
+
+// Bounds of what a device may ask us to remember.
+const (
+	channelsMost = 32
+	channelName  = 200
+	addressMost  = 16 << 10
+)
 
 func lockKey(c Contact) string { return string(c.Identity.Enrolment) + "/" + string(c.Channel) }
 
@@ -143,7 +159,7 @@ func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal
 	var before *Device
 	verb := "enrol"
 	if old == nil {
-		d = &Device{ID: DeviceID(store.NewID()), Hardware: in.Hardware, Name: in.Name, Tags: slices.Clone(e.Tags)}
+		d = &Device{ID: DeviceID(store.NewID()), Hardware: in.Hardware, Tags: slices.Clone(e.Tags)}
 	} else {
 		d, verb = old, "re-enrol"
 		rep, err := reportOf(tx, d)
@@ -168,15 +184,17 @@ func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal
 		}
 	}
 	d.Enrolment, d.Person, d.Platform, d.Mode, d.Ownership = e.ID, e.Person, in.Platform, e.Mode, e.Ownership
-	d.Switches, d.State, d.Enrolled, d.LastSeen, d.LastFrom, d.Channels = e.Switches, Enrolling, now, now, c.From, nil
+	d.Switches, d.State, d.Enrolled, d.LastSeen, d.LastFrom, d.Channels = e.Switches, Enrolling, now, now, "", nil
 	if d.Mode == "" {
 		d.Mode = ModeDevice
 	}
+	d.LastFrom = d.address(c.From)
 	e.Device, e.Topic = d.ID, in.Topic
 	if err := enrolments.Put(tx, e); err != nil {
 		return nil, nil, err
 	}
 	rep := &reported{Device: d.ID, Enrolment: d.Enrolment}
+	d.Serial = "" // told anew
 	if err := f.begin(tx, c, in, d, rep); err != nil {
 		return nil, nil, err
 	}
@@ -207,10 +225,9 @@ func (f *Fleet) enrolAgain(tx store.Tx, c Contact, in EnrolInput, d *Device) (*D
 	if err != nil {
 		return nil, err
 	}
-	removal, identity, generations := rep.Removal, rep.Identity, rep.Generations
-	*rep = reported{Device: d.ID, Enrolment: d.Enrolment, Removal: removal, Identity: identity, Generations: generations}
-	if removal != nil {
-		removal.Unenrol, removal.Handed = nil, false
+	*rep = reported{Device: d.ID, Enrolment: d.Enrolment, Removal: rep.Removal, Identity: rep.Identity, Generations: rep.Generations, Open: rep.Open}
+	if rep.Removal != nil {
+		rep.Removal.Unenrol, rep.Removal.Handed = nil, false
 	}
 	if err := dropWakes(tx, d.ID); err != nil {
 		return nil, err
@@ -234,21 +251,37 @@ func (f *Fleet) begin(tx store.Tx, c Contact, in EnrolInput, d *Device, rep *rep
 		return err
 	}
 	if d.Name == "" {
-		d.Name = in.Name
+		name, err := nameFor(tx, d, in.Name)
+		if err != nil {
+			return err
+		}
+		d.Name = clip(name, 200)
 	}
-	if d.Name == "" {
-		d.Name = d.Model
-	}
-	if d.Name == "" {
-		d.Name = d.Hardware
-	}
-	d.Name = clip(d.Name, 200)
 	if _, err := f.noteIdentity(tx, d, rep, c.Identity.Fingerprint); err != nil {
 		return err
 	}
 	enrolment := c.Identity.Enrolment
 	tx.OnCommit(func() { f.planner.identities.forget(enrolment) })
 	return reports.Put(tx, rep)
+}
+
+// nameFor is a new device's name: its own, where the register allows that to be taken; else the kind of device and whose it is.
+func nameFor(tx store.Tx, d *Device, own string) (string, error) {
+	if own = strings.TrimSpace(own); own != "" && Allowed(FactDeviceName, d.Target(), nil) {
+		return own, nil
+	}
+	kind := d.Model
+	if kind == "" {
+		kind = map[Platform]string{IOS: "iPhone", IPadOS: "iPad", MacOS: "Mac"}[d.Platform]
+	}
+	if kind == "" {
+		kind = string(d.Platform)
+	}
+	p, err := personOf(tx, d)
+	if err != nil || p == nil {
+		return kind, err
+	}
+	return kind + " (" + p.Name + ")", nil
 }
 
 func clearFacts(tx store.Tx, d DeviceID) error {
@@ -264,6 +297,9 @@ func clearFacts(tx store.Tx, d DeviceID) error {
 // (sealed by the platform package), stored beside the channel.
 func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, error) {
 	c = f.contact(c)
+	if c.Channel != DeviceChannel && c.Channel.kind() != userChannel || len(c.Channel) > channelName || len(wake) > addressMost {
+		return nil, Refuse(ErrInvalid, "enrol.message")
+	}
 	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
@@ -273,6 +309,9 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 	err = f.db.Update(ctx, func(tx store.Tx) (err error) {
 		if d, err = f.speaking(tx, c); err != nil {
 			return err
+		}
+		if len(d.Channels) >= channelsMost && !slices.Contains(d.Channels, c.Channel) {
+			return Refuse(ErrInvalid, "enrol.message")
 		}
 		if d.State.ended() {
 			return ErrUnrecognized

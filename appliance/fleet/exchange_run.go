@@ -19,6 +19,9 @@ var errWrites = errors.New("fleet: exchange has something to write")
 // challengeLife is how long a device may take to fetch a certificate after an order was handed to it.
 const challengeLife = 24 * time.Hour
 
+// idleFor is how long it is taken for granted that nothing is to be done: settings, which change when facts are asked, have no generation.
+const idleFor = 10 * time.Minute
+
 // exchange is one message of a device being dealt with.
 type exchange struct {
 	c      Contact
@@ -27,6 +30,7 @@ type exchange struct {
 	rows   bool // status rows may have changed
 	device *Device
 	order  *Order
+	acted  bool      // an action was answered
 	next   time.Time // when something becomes due on this channel by itself
 }
 
@@ -43,8 +47,9 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 		return nil, err
 	}
 	defer unlock()
-	gen, epoch := f.gen.Load(), f.planner.idle.epoch(d)
-	if ans == nil {
+	gen := f.gen.Load()
+	epoch, busy := f.planner.idle.epoch(d)
+	if ans == nil && !busy {
 		if f.planner.idle.holds(e, d, c.Channel, gen, f.now()) {
 			f.planner.touches.note(d, e, c.At, c.From)
 			return nil, nil
@@ -53,7 +58,11 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 		err := f.db.View(ctx, func(tx store.Tx) error { return f.exchange(tx, x) })
 		if err == nil {
 			f.planner.touches.note(d, e, c.At, c.From)
-			f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: x.next}, epoch)
+			until := f.now().Add(idleFor)
+			if !x.next.IsZero() && x.next.Before(until) {
+				until = x.next
+			}
+			f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: until}, epoch)
 			return nil, nil
 		}
 		if !errors.Is(err, errWrites) {
@@ -74,7 +83,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 
 // exchange deals with one message inside a transaction; in a reading one it returns errWrites as soon as it would have to write.
 func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
-	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment)
+	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment, x.ans == nil)
 	if err != nil {
 		return err
 	}
@@ -132,8 +141,10 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 		return nil
 	}
 	var err error
-	if s.actions, err = openActions(tx, s.device.ID); err != nil {
-		return err
+	if x.acted {
+		if s.actions, err = s.rep.open(tx); err != nil {
+			return err
+		}
 	}
 	if s.device.State == Managed {
 		if err := f.dueCertificates(tx, s); err != nil {
@@ -146,11 +157,15 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 
 // keepExchange writes what has changed: the report, the status rows and the wake.
 func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
-	after, err := json.Marshal(x.s.rep)
-	if err != nil {
-		return err
+	changed := x.ans != nil || x.order != nil
+	if !changed {
+		after, err := json.Marshal(x.s.rep)
+		if err != nil {
+			return err
+		}
+		changed = !bytes.Equal(x.s.read, after)
 	}
-	if !bytes.Equal(x.s.read, after) {
+	if changed {
 		if !tx.Writable() {
 			return errWrites
 		}
@@ -198,7 +213,8 @@ func (f *Fleet) keepWake(tx store.Tx, x *exchange) error {
 	if err := wakes.Put(tx, w); err != nil {
 		return err
 	}
-	tx.OnCommit(f.planner.wakeBell.ring)
+	due := w.Due
+	tx.OnCommit(func() { f.rouse(due) })
 	return nil
 }
 

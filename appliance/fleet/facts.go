@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,10 +27,14 @@ type inventory struct {
 	Apps   []App     `json:"apps"`
 }
 
-var inventories = store.Define("ap", func(i *inventory) string { return string(i.Device) })
+var inventories = store.Define("al", func(i *inventory) string { return string(i.Device) })
 
-// factText bounds a text that a device tells.
-const factText = 1000
+// What a device tells is bounded, whoever it is.
+const (
+	factText = 1000    // bytes of a text
+	factMost = 4 << 10 // bytes of any fact, as JSON
+	appsMost = 1000
+)
 
 // saveFacts is the only place that stores facts. What the register does not allow of this device is dropped here, whatever the platform
 // package handed over; the device's model, serial number and system version are copied for lists. The caller stores d.
@@ -55,6 +60,10 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 		}
 		if v == nil {
 			delete(sheet.Facts, k)
+			continue
+		}
+		if b, err := json.Marshal(v); err != nil || len(b) > factMost {
+			f.log.Warn("fact of a device is too big or strange", "device", d.ID, "fact", k, "bytes", len(b))
 			continue
 		}
 		sheet.Facts[k] = Fact{Key: k, Value: v, At: at.UTC()}
@@ -134,6 +143,29 @@ func (f *Fleet) noteTwins(tx store.Tx, d *Device) error {
 	return nil
 }
 
+// partTwins takes the warning off the device that is left when one of two with one serial number has ended.
+func (f *Fleet) partTwins(tx store.Tx, d *Device) error {
+	if d.Serial == "" {
+		return nil
+	}
+	var left []*Device
+	if err := devices.Each(tx, store.Query{Index: "serial", Value: d.Serial}, func(x *Device) (bool, error) {
+		if x.ID != d.ID && !x.State.ended() {
+			left = append(left, x)
+		}
+		return len(left) < 2, nil
+	}); err != nil {
+		return err
+	}
+	d.Warning = nil
+	if len(left) != 1 || left[0].Warning == nil || left[0].Warning.Code != "device.serial-twice" {
+		return nil
+	}
+	old := left[0].snapshot()
+	left[0].Warning = nil
+	return f.saveDevice(tx, old, left[0])
+}
+
 // saveApps keeps an app list: all of a corporate device, of a personal one managed apps only and only if that was switched on and accepted.
 func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at time.Time) error {
 	settings, err := f.settings(tx)
@@ -149,23 +181,43 @@ func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at tim
 	if err != nil {
 		return err
 	}
+	known := map[string]App{}
+	for _, x := range inv.Apps {
+		known[x.ID] = x
+	}
+	listed := map[string]bool{}
 	var keep []App
-	if q == QueryManagedApps { // what else is known stays
+	for _, x := range apps {
+		x = App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed}
+		old, had := known[x.ID]
+		// A list of managed apps tells no names; a list of all apps may not tell which are managed.
+		// Of a personal device nothing counts as managed that the platform did not call so.
+		x.Managed = x.Managed || had && old.Managed || d.Ownership == Corporate && q == QueryManagedApps
+		if had && x.Name == "" {
+			x.Name = old.Name
+		}
+		if had && x.Version == "" {
+			x.Version = old.Version
+		}
+		if all || managed && x.Managed {
+			keep = append(keep, x)
+			listed[x.ID] = true
+		}
+	}
+	if q == QueryManagedApps && all { // what else is known stays
 		for _, x := range inv.Apps {
-			if all && !slices.ContainsFunc(apps, func(y App) bool { return y.ID == x.ID }) {
+			if !listed[x.ID] {
 				x.Managed = false
 				keep = append(keep, x)
 			}
 		}
 	}
-	for _, x := range apps {
-		x.Managed = x.Managed || q == QueryManagedApps
-		if all || managed && x.Managed {
-			keep = append(keep, App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed})
-		}
-	}
 	if len(keep) == 0 && len(inv.Apps) == 0 {
 		return nil
+	}
+	if len(keep) > appsMost {
+		f.log.Warn("app list cut", "device", d.ID, "apps", len(keep))
+		keep = keep[:appsMost]
 	}
 	slices.SortFunc(keep, func(a, b App) int { return strings.Compare(strings.ToLower(a.Name)+a.ID, strings.ToLower(b.Name)+b.ID) })
 	inv.Apps, inv.At = keep, at.UTC()
@@ -225,7 +277,8 @@ var deviceSecrets = store.Define("sc", func(s *deviceSecret) string { return str
 // secretMost is the greatest size of a device secret, in bytes.
 const secretMost = 64 << 10
 
-// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets.
+// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets. name is a fact of the
+// register: what that does not declare is refused, what it does not allow of this device is dropped.
 func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") || len(value) > secretMost {
 		return Refuse(ErrInvalid, "input.characters")
@@ -234,6 +287,12 @@ func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []
 		d, err := f.speaking(tx, c)
 		if err != nil {
 			return err
+		}
+		if _, declared := DeclarationOf(FactKey(name)); !declared {
+			return Refuse(ErrInvalid, "input.characters")
+		}
+		if value != nil && !Allowed(FactKey(name), d.Target(), nil) {
+			return nil
 		}
 		id := string(d.Enrolment) + "/" + name
 		if value == nil {
@@ -262,8 +321,7 @@ func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte,
 		if out, err = f.db.Sealer().Open(deviceSecrets.Name(), id, s.Sealed); err != nil {
 			return fmt.Errorf("open %s of device %s: %w", name, d.ID, err)
 		}
-		a := Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: c.From, Via: "protocol"}
-		return f.record(tx, a, "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
+		return f.record(tx, deviceActor(d, c.From), "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
 	})
 	return out, err
 }

@@ -17,14 +17,15 @@ type idleCache struct {
 
 type idleShard struct {
 	mu      sync.Mutex
-	epoch   uint64 // rises with each forget: what was read before must not be remembered after
+	epoch   uint64            // rises with each forget: what was read before must not be remembered after
+	busy    map[DeviceID]bool // something was asked of it: its next call is sure to write
 	entries map[DeviceID]map[Channel]idleEntry
 }
 
 type idleEntry struct {
 	enrolment EnrolmentID
 	gen       uint64
-	until     time.Time // zero: nothing becomes due by itself
+	until     time.Time
 }
 
 func (c *idleCache) shard(d DeviceID) *idleShard {
@@ -32,12 +33,27 @@ func (c *idleCache) shard(d DeviceID) *idleShard {
 	return &c.shards[maphash.String(c.seed, string(d))%uint64(len(c.shards))]
 }
 
-// epoch is read before a transaction whose outcome may be remembered.
-func (c *idleCache) epoch(d DeviceID) uint64 {
+// epoch is read before a transaction whose outcome may be remembered. busy says that reading first is lost labour, once.
+func (c *idleCache) epoch(d DeviceID) (epoch uint64, busy bool) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.epoch
+	busy = s.busy[d]
+	delete(s.busy, d)
+	return s.epoch, busy
+}
+
+// expect notes that the next call of a device will find something to do.
+func (c *idleCache) expect(d DeviceID) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	delete(s.entries, d)
+	if s.busy == nil {
+		s.busy = map[DeviceID]bool{}
+	}
+	s.busy[d] = true
 }
 
 // holds says whether a channel is known to be idle.
@@ -46,7 +62,7 @@ func (c *idleCache) holds(e EnrolmentID, d DeviceID, ch Channel, gen uint64, now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.entries[d][ch]
-	return ok && i.enrolment == e && i.gen == gen && (i.until.IsZero() || now.Before(i.until))
+	return ok && i.enrolment == e && i.gen == gen && now.Before(i.until)
 }
 
 // remember notes that a channel is idle, unless the device was touched since epoch was read.

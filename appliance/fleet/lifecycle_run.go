@@ -85,6 +85,11 @@ func (f *Fleet) transit(tx store.Tx, p *passage, e lifecycleEvent) error {
 			return err
 		}
 	}
+	if d.State.ended() {
+		if err := f.partTwins(tx, d); err != nil {
+			return err
+		}
+	}
 	if d.State.ended() && d.Hidden {
 		return f.purge(tx, old, d)
 	}

@@ -396,3 +396,158 @@ func TestUserChannel(t *testing.T) {
 	wantSteps(t, user.call(), "remove:person", "query:profiles")
 	w.wantStatus(p, mail, fleet.StatusRemoved, "")
 }
+
+func TestBlamedProfile(t *testing.T) {
+	w := newPlanWorld(t)
+	root, id := w.identity()
+	w.toAll(root, id)
+	p := w.phone("A1")
+	p.refuse["install:access"] = fleet.Answer{Outcome: fleet.Failed, Blames: fleet.TypeIdentity, Reason: fleet.Why("apple.scep")}
+	p.enrol(w.ticket(fleet.Corporate, fleet.IOS))
+	p.call()
+	w.wantStatus(p, id, fleet.StatusError, "apple.scep")
+	if r := w.wantStatus(p, root, fleet.StatusPending, "waiting.unit"); r.Reason.Args["profile"] != id.Name {
+		t.Fatalf("reason: %+v", r.Reason)
+	}
+	if s, err := w.Standing(ctx, w.admin, p.identity.Device); err != nil || s.Well || s.Reason.Code != "standing.profile" {
+		t.Fatalf("standing: %+v, %v", s, err)
+	}
+}
+
+func TestCalledOffRemovalRestoresAccess(t *testing.T) {
+	w := newPlanWorld(t)
+	root, id := w.identity()
+	w.toAll(root, id)
+	p := w.phone("A1")
+	p.issue = true
+	p.enrol(w.ticket(fleet.Corporate, fleet.IOS))
+	p.call()
+	a := w.act(p, fleet.ActRetire)
+	if err := w.CallOff(ctx, w.admin, a.ID); err != nil {
+		t.Fatal(errText(err))
+	}
+	if steps := p.call(); len(steps) == 0 || steps[0] != "install:access" || len(p.certs) != 2 {
+		t.Fatalf("the revoked certificate is not replaced: %v", steps)
+	}
+	w.wantStatus(p, id, fleet.StatusSucceeded, "")
+	b := w.act(p, fleet.ActRetire)
+	p.loseReply = func(*fleet.Order) bool { return true }
+	p.call()
+	wantKind(t, w.CallOff(ctx, w.admin, b.ID), fleet.ErrConflict)
+}
+
+func TestLostAcknowledgementIsReadBack(t *testing.T) {
+	w := newPlanWorld(t)
+	pass, mail := w.passcode(), w.email()
+	w.toAll(mail)
+	p := w.managed("A1", fleet.Corporate)
+	w.toAll(pass)
+	p.loseReply = func(o *fleet.Order) bool { return stepOf(o) == "install:passcode" }
+	p.call()
+	// the device holds it, and a later list says so before the order is handed out again
+	p.loseReply = nil
+	p.postpone["install:passcode"] = 1
+	w.sleep(25 * time.Hour)
+	p.call()
+	w.wantStatus(p, pass, fleet.StatusSucceeded, "profile.confirmed")
+	w.wantStatus(p, mail, fleet.StatusSucceeded, "")
+}
+
+func TestOneMessageAtATime(t *testing.T) {
+	w := newPlanWorld(t)
+	w.toAll(w.passcode())
+	p := w.phone("A1")
+	p.enrol(w.ticket(fleet.Corporate, fleet.IOS))
+	ids := make(chan fleet.OrderID, 16)
+	for range cap(ids) {
+		go func() {
+			c := p.contact()
+			c.NewRun = true
+			o, err := w.Exchange(ctx, c, nil)
+			if err != nil || o == nil {
+				ids <- ""
+				return
+			}
+			ids <- o.ID
+		}()
+	}
+	first := <-ids
+	for range cap(ids) - 1 {
+		if id := <-ids; id == "" || id != first {
+			t.Fatalf("two orders in flight: %q and %q", first, id)
+		}
+	}
+}
+
+func TestUnboundedDevices(t *testing.T) {
+	w := newPlanWorld(t)
+	p := w.managed("A1", fleet.Corporate)
+	c := p.contact()
+	for i := range 200 {
+		c.Channel = fleet.Channel("user:" + time.Duration(i).String())
+		_, _ = w.Reach(ctx, c, nil)
+	}
+	if n := len(w.device(p).Channels); n > 32 {
+		t.Errorf("%d channels", n)
+	}
+	for i := range 500 {
+		p.units["u"+time.Duration(i).String()] = "x"
+	}
+	p.facts[fleet.FactModelName] = []string{string(make([]byte, 1<<20))}
+	w.sleep(25 * time.Hour)
+	if steps, err := p.tryCall(); err != nil && len(steps) <= 100 {
+		t.Fatal(err)
+	}
+	if w.holds(string(make([]byte, 5000))) {
+		t.Error("a fact of any size is stored")
+	}
+}
+
+func TestTicketProgress(t *testing.T) {
+	w := newPlanWorld(t)
+	_, code, err := w.Invite(ctx, w.admin, fleet.InvitationInput{Person: w.anna.ID, Platform: fleet.IOS, Mode: fleet.ModeDevice, Ownership: fleet.Personal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms, err := w.Terms(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk, err := w.Accept(ctx, code, terms.ID, "en", "192.0.2.1", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, d, err := w.TicketProgress(ctx, tk.Secret); err != nil || len(lines) != 0 || d != nil {
+		t.Fatalf("before: %v %v %v", lines, d, err)
+	}
+	p := w.phone("A1")
+	p.enrol(tk.Enrolment)
+	lines, d, err := w.TicketProgress(ctx, tk.Secret)
+	if err != nil || d == nil || len(lines) < 2 || lines[0].Reason.Code != "event.enrol" {
+		t.Fatalf("after: %v %v %v", lines, d, err)
+	}
+	_, _, err = w.TicketProgress(ctx, "wrong")
+	wantKind(t, err, fleet.ErrNotFound)
+}
+
+func TestRemovalPreview(t *testing.T) {
+	w := newPlanWorld(t)
+	mail := w.email()
+	w.toAll(mail)
+	p := w.managed("A1", fleet.Corporate)
+	before := w.db.Syncs()
+	rows, err := w.RemovalPreview(ctx, w.admin, p.identity.Device, fleet.ActRetire)
+	if err != nil {
+		t.Fatal(errText(err))
+	}
+	for _, r := range rows {
+		if r.Data == "email" && (len(r.Items) != 1 || r.Items[0] != mail.Name) {
+			t.Errorf("e-mail: %+v", r)
+		}
+	}
+	if w.db.Syncs() != before {
+		t.Error("a preview writes")
+	}
+	_, err = w.RemovalPreview(ctx, w.admin, p.identity.Device, fleet.ActLock)
+	wantKind(t, err, fleet.ErrInvalid)
+}

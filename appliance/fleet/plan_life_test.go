@@ -366,6 +366,12 @@ func TestOneSerialTwice(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(needs, func(n fleet.Need) bool { return strings.Contains(n.Reason.Code, "serial") }) {
 		t.Errorf("needs: %+v, %v", needs, err)
 	}
+	b.call()
+	w.act(b, fleet.ActRetire)
+	b.call()
+	if d := w.device(a); d.Warning != nil {
+		t.Errorf("the warning outlives its cause: %+v", d.Warning)
+	}
 }
 
 func TestWakes(t *testing.T) {
@@ -716,5 +722,112 @@ func TestDeviceList(t *testing.T) {
 	}
 	if err := w.db.View(ctx, func(store.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestPersonalDeviceGivesAwayNoMore(t *testing.T) {
+	w := newPlanWorld(t)
+	p := w.phone("A1")
+	e := w.ticket(fleet.Personal, fleet.IOS)
+	p.identity = fleet.Identity{Enrolment: e}
+	c := p.contact()
+	c.From = "203.0.113.77"
+	d, err := w.Enrol(ctx, c, fleet.EnrolInput{Hardware: p.hardware, Platform: fleet.IOS, Name: "Anna's secret phone", Facts: map[fleet.FactKey]any{fleet.FactModelName: "iPhone 17", fleet.FactDeviceName: "Anna's secret phone"}})
+	if err != nil {
+		t.Fatal(errText(err))
+	}
+	if d.Name != "iPhone 17 (Anna)" {
+		t.Errorf("name: %s", d.Name)
+	}
+	p.identity.Device, p.enrolled = d.ID, true
+	c = p.contact()
+	c.From = "203.0.113.77"
+	if _, err := w.Reach(ctx, c, []byte("address")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.KeepSecret(ctx, c, string(fleet.FactUnlockToken), []byte("unlock")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.ReadSecret(ctx, c, string(fleet.FactUnlockToken))
+	wantKind(t, err, fleet.ErrNotFound)
+	wantKind(t, w.KeepSecret(ctx, c, "undeclared", []byte("x")), fleet.ErrInvalid)
+	p.call()
+	if err := w.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"203.0.113.77", "secret phone"} {
+		if w.holds(text) {
+			t.Errorf("the store holds %q", text)
+		}
+	}
+}
+
+func TestDeviceSecrets(t *testing.T) {
+	w := newPlanWorld(t)
+	p := w.managed("A1", fleet.Corporate)
+	name := string(fleet.FactUnlockToken)
+	if err := w.KeepSecret(ctx, p.contact(), name, []byte("open sesame")); err != nil {
+		t.Fatal(err)
+	}
+	if w.holds("open sesame") {
+		t.Error("kept unsealed")
+	}
+	got, err := w.ReadSecret(ctx, p.contact(), name)
+	if err != nil || string(got) != "open sesame" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	l, err := w.Audit(ctx, w.admin, fleet.AuditQuery{Verb: "read-secret"})
+	if err != nil || len(l.Items) != 1 {
+		t.Fatalf("log: %v, %v", l.Items, err)
+	}
+	w.act(p, fleet.ActRetire)
+	p.call()
+	_, err = w.ReadSecret(ctx, p.contact(), name)
+	wantKind(t, err, fleet.ErrUnrecognized)
+}
+
+func TestApps(t *testing.T) {
+	list := []fleet.App{{ID: "org.private.diary", Name: "private-diary"}, {ID: "org.example.mail", Managed: true}}
+	for _, c := range []struct {
+		name     string
+		own      fleet.Ownership
+		switched bool
+		want     []string
+	}{
+		{"personal", fleet.Personal, false, nil},
+		{"personal, switched on and accepted", fleet.Personal, true, []string{"org.example.mail"}},
+		{"corporate", fleet.Corporate, false, []string{"org.example.mail", "org.private.diary"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newPlanWorld(t)
+			if c.switched {
+				s, err := w.Settings(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Organisation, s.URL, s.Switches = "Example", "https://muster.example.org", map[string]bool{fleet.SwitchManagedApps: true}
+				if _, err := w.SaveSettings(ctx, w.admin, *s); err != nil {
+					t.Fatal(errText(err))
+				}
+			}
+			p := w.phone("A1")
+			p.apps = list
+			d := p.enrol(w.ticket(c.own, fleet.IOS))
+			p.call()
+			apps, err := w.Apps(ctx, w.admin, d.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, a := range apps {
+				got = append(got, a.ID)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if want := c.own == fleet.Corporate; w.holds("private-diary") != want {
+				t.Errorf("the person's own app is stored: %t", !want)
+			}
+		})
 	}
 }

@@ -7,5 +7,6 @@ type planner struct {
 	locks      keyedLocks
 	touches    touches
 	wakeBell   bell
+	sleeps     sleepsUntil
 	pushing    pushing
 }

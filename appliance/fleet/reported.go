@@ -19,6 +19,7 @@ type reported struct {
 	Blocked     map[ProfileID]*blocked     `json:"blocked,omitempty"`     // B8
 	Generations map[ProfileID]int          `json:"generations,omitempty"` // certificate generation of identity profiles; absent = 1
 	Access      map[ProfileID]accessReport `json:"access,omitempty"`
+	Open        []ActionID                 `json:"open,omitempty"`  // actions ordered; those that have ended meanwhile are passed over
 	Tries       map[ActionID]*failure      `json:"tries,omitempty"` // of actions that are repeated until proved
 	Removal     *removalReport             `json:"removal,omitempty"`
 	Next        int                        `json:"next,omitempty"` // sequence of the next unit
@@ -54,18 +55,18 @@ type channelReport struct {
 
 // unitReport is one delivery unit on one channel.
 type unitReport struct {
-	Unit         Unit      `json:"unit"`             // as handed over last
-	Handed       []Held    `json:"handed,omitempty"` // in the version handed over last
-	Seq          int       `json:"seq"`              // order of first delivery
-	Present      string    `json:"present,omitempty"`
-	Profiles     []Held    `json:"profiles,omitempty"` // in the version that is present
-	Acknowledged Evidence  `json:"acknowledged,omitzero"`
-	Confirmed    Evidence  `json:"confirmed,omitzero"` // read back
-	Failed       *failure  `json:"failed,omitempty"`
-	Removed      Evidence  `json:"removed,omitzero"` // removal acknowledged, to be read back
-	NotRemoved   *failure  `json:"not_removed,omitempty"`
-	Postponed    int       `json:"postponed,omitempty"`
-	PostponedAt  time.Time `json:"postponed_at,omitzero"`
+	Unit         Unit     `json:"unit"`             // as handed over last
+	Handed       []Held   `json:"handed,omitempty"` // in the version handed over last
+	Seq          int      `json:"seq"`              // order of first delivery
+	Present      string   `json:"present,omitempty"`
+	Profiles     []Held   `json:"profiles,omitempty"` // in the version that is present
+	Acknowledged Evidence `json:"acknowledged,omitzero"`
+	Confirmed    Evidence `json:"confirmed,omitzero"` // read back
+	Failed       *failure `json:"failed,omitempty"`
+	Removed      Evidence `json:"removed,omitzero"` // removal acknowledged, to be read back
+	NotRemoved   *failure `json:"not_removed,omitempty"`
+	Postponed    int      `json:"postponed,omitempty"`
+	NotNow       Evidence `json:"not_now,omitzero"` // the last time
 }
 
 // Held is a profile version that a device holds.

@@ -24,6 +24,7 @@ type Settings struct {
 	DeviceURL    string          `json:"device_url"`    // address that devices call
 	SignMessages bool            `json:"sign_messages"` // Apple: identity by Mdm-Signature as well as TLS
 	SignProfiles bool            `json:"sign_profiles"`
+	SCEPSingle   bool            `json:"scep_single"`  // offer only the exchange certificate, for SCEP clients that cannot take a bundle
 	Switches     map[string]bool `json:"switches"`     // optional facts of personal devices: phone-number, carrier, mac, managed-apps ...
 	DoorDays     int             `json:"door_days"`    // how long a removed device's identity may still fetch its removal (default 30)
 	FactsEvery   time.Duration   `json:"facts_every"`  // how often facts are asked anew (default 24 h)
@@ -55,6 +56,7 @@ var lockable = map[string]func(to, from *Settings){
 	"device_url":    func(to, from *Settings) { to.DeviceURL = from.DeviceURL },
 	"sign_messages": func(to, from *Settings) { to.SignMessages = from.SignMessages },
 	"sign_profiles": func(to, from *Settings) { to.SignProfiles = from.SignProfiles },
+	"scep_single":   func(to, from *Settings) { to.SCEPSingle = from.SCEPSingle },
 	"switches":      func(to, from *Settings) { to.Switches = maps.Clone(from.Switches) },
 	"door_days":     func(to, from *Settings) { to.DoorDays = from.DoorDays },
 	"facts_every":   func(to, from *Settings) { to.FactsEvery = from.FactsEvery },
@@ -149,6 +151,9 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		}
 		s := in.clone()
 		s.Version, s.Locked = old.Version+1, nil
+		if s.DeviceURL == s.URL {
+			s.DeviceURL = "" // follows the public address
+		}
 		raw, err := json.Marshal(s)
 		if err != nil {
 			return err
@@ -163,6 +168,9 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		}
 		f.publish(tx, "settings", "")
 		s.Locked = slices.Clone(old.Locked)
+		if s.DeviceURL == "" {
+			s.DeviceURL = s.URL
+		}
 		out = s
 		return nil
 	})

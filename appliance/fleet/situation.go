@@ -14,9 +14,10 @@ import (
 	"muster/store"
 )
 
-// situationOf reads what a plan for a device depends on. e names the enrolment that speaks; empty for a look from inside.
+// situationOf reads what a plan for a device depends on. e names the enrolment that speaks; empty for a look from inside. With compare it
+// remembers the report as it was stored.
 // Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
-func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID) (*situation, error) {
+func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID, compare bool) (*situation, error) {
 	d, err := devices.Get(tx, string(id))
 	if errors.Is(err, store.ErrNotFound) {
 		if e != "" {
@@ -35,11 +36,15 @@ func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID) (*situation
 	if e != "" && d.State.ended() {
 		return nil, ErrUnrecognized
 	}
-	return f.situationFor(tx, d)
+	return f.situate(tx, d, compare)
 }
 
 // situationFor is situationOf for a device at hand.
 func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
+	return f.situate(tx, d, false)
+}
+
+func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error) {
 	s := &situation{now: f.now().UTC(), device: d, wakes: map[Channel]*Wake{}}
 	module := f.modules[d.Platform]
 	if module == nil {
@@ -49,21 +54,25 @@ func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
 	if s.rep, err = reportOf(tx, d); err != nil {
 		return nil, err
 	}
-	if s.read, err = json.Marshal(s.rep); err != nil {
-		return nil, err
-	}
 	if s.settings, err = f.settings(tx); err != nil {
 		return nil, err
 	}
-	if s.actions, err = openActions(tx, d.ID); err != nil {
+	if compare {
+		if s.read, err = json.Marshal(s.rep); err != nil {
+			return nil, err
+		}
+	}
+	if s.actions, err = s.rep.open(tx); err != nil {
 		return nil, err
 	}
-	rows, err := wakesOf(tx, d.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range rows {
-		s.wakes[w.Channel] = w
+	for _, ch := range d.Channels {
+		w, err := wakes.Get(tx, wakeID(d.ID, ch))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			s.wakes[ch] = w
+		}
 	}
 	if d.Person != "" {
 		s.person, err = people.Get(tx, string(d.Person))
@@ -77,12 +86,38 @@ func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
 	if s.profiles, s.unfit, err = f.wanted(tx, d, s.person); err != nil {
 		return nil, err
 	}
+	for id := range s.rep.Blocked {
+		if !s.wanted(id) {
+			delete(s.rep.Blocked, id)
+		}
+	}
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
 	}
 	s.units = s.compose(module)
 	s.queries = f.askable(s, module)
 	return s, nil
+}
+
+// open are the actions that a report names and that have not ended; the others are struck from it. It is openActions without a scan.
+func (r *reported) open(tx store.Tx) ([]*Action, error) {
+	var out []*Action
+	var ids []ActionID
+	for _, id := range r.Open {
+		a, err := actions.Get(tx, string(id))
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch a.State {
+		case ActionQueued, ActionSent, ActionAcknowledged:
+			out, ids = append(out, a), append(ids, id)
+		}
+	}
+	r.Open = ids
+	return out, nil
 }
 
 // openActions of a device, the oldest first.

@@ -14,11 +14,11 @@ const (
 	keepDays   = 400            // of check-in counts
 )
 
-// Sweep ends what has run out: enrolments never begun, expired actions, doors, old orders; it writes down last contacts. Idempotent; a job
+// Sweep ends what has run out: enrolments never begun, expired actions, doors, old orders, sign-ins; it writes down last contacts. Idempotent; a job
 // calls it.
 func (f *Fleet) Sweep(ctx context.Context) error {
 	var faults []error
-	for _, one := range []func(context.Context) error{f.flushTouches, f.sweepActions, f.sweepDoors, f.sweepEnrolments, f.sweepOrders, f.sweepDays} {
+	for _, one := range []func(context.Context) error{f.flushTouches, f.sweepActions, f.sweepDoors, f.sweepEnrolments, f.sweepOrders, f.sweepDays, f.sweepSignIns} {
 		if err := one(ctx); err != nil {
 			faults = append(faults, err)
 		}

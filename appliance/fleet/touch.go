@@ -123,8 +123,8 @@ func (f *Fleet) writeTouches(tx store.Tx, batch map[DeviceID]touch) error {
 			days[day]++
 		}
 		d.LastSeen = t.at
-		if t.from != "" {
-			d.LastFrom = t.from
+		if from := d.address(t.from); from != "" {
+			d.LastFrom = from
 		}
 		// The version stays: nothing that anybody edits or plans by has changed.
 		if err := devices.Put(tx, d); err != nil {

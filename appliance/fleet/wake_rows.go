@@ -56,8 +56,8 @@ func (f *Fleet) wakeDevice(tx store.Tx, d *Device, reason string) error {
 		}
 	}
 	tx.OnCommit(func() {
-		f.planner.idle.forget(d.ID)
-		f.planner.wakeBell.ring()
+		f.planner.idle.expect(d.ID)
+		f.rouse(due)
 	})
 	return nil
 }
@@ -80,7 +80,7 @@ func (f *Fleet) keepAddress(tx store.Tx, d *Device, ch Channel, address []byte, 
 	if err := wakes.Put(tx, w); err != nil {
 		return err
 	}
-	tx.OnCommit(f.planner.wakeBell.ring)
+	tx.OnCommit(func() { f.rouse(w.Due) })
 	return nil
 }
 

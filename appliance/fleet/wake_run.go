@@ -3,7 +3,9 @@ package fleet
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/store"
@@ -41,6 +43,19 @@ func (p *pushing) end(id string) {
 	delete(p.ids, id)
 }
 
+// sleepsUntil is when the worker looks again by itself: what becomes due later need not rouse it. The zero value is "now".
+type sleepsUntil struct{ at atomic.Int64 }
+
+func (s *sleepsUntil) set(t time.Time) { s.at.Store(t.UnixNano()) }
+func (s *sleepsUntil) awake()          { s.at.Store(math.MaxInt64) } // whatever is said now counts
+
+// rouse has the worker look again if something becomes due before it would.
+func (f *Fleet) rouse(due time.Time) {
+	if !due.IsZero() && due.UnixNano() < f.planner.sleeps.at.Load() {
+		f.planner.wakeBell.ring()
+	}
+}
+
 // wakeBackoff is after how long a device that did not call is pushed again: 1, 5, 15 minutes, then hourly for a day, then daily.
 func wakeBackoff(attempt int) time.Duration {
 	switch {
@@ -65,6 +80,7 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 	flush := time.NewTicker(time.Minute)
 	defer flush.Stop()
 	for {
+		f.planner.sleeps.awake()
 		wait, err := f.sendDue(ctx, slots, &group)
 		if ctx.Err() != nil {
 			break
@@ -76,6 +92,7 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 			f.log.Error("wakes stopped for a while", "err", err)
 			wait = 5 * time.Second
 		}
+		f.planner.sleeps.set(f.now().Add(wait))
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -213,8 +230,16 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 	if err := wakes.Put(tx, w); err != nil {
 		return err
 	}
-	if before != w.Result || dead {
+	hindered := func(result string) bool { return result != "" && result != "accepted" }
+	if (hindered(before) || hindered(w.Result)) && before != w.Result || dead {
 		f.publish(tx, "device", string(w.Device))
+		d, err := devices.Get(tx, string(w.Device))
+		if err != nil {
+			return ignoreAbsent(err)
+		}
+		if err := f.refreshDeliveries(tx, d); err != nil { // the rows say what they wait for
+			return err
+		}
 	}
 	if dead && w.Channel == DeviceChannel {
 		return f.deadAddress(tx, w, now)
