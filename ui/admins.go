@@ -401,7 +401,8 @@ func (u *UI) actOnAdmin(q *Request) error {
 		}
 		return err
 	}
-	q.Flash(Good, "admins.done."+name, "name", m.Name)
+	done := "admins.done." + name
+	q.Flash(Good, done, "name", m.Name)
 	if name == "delete" {
 		return q.Redirect("/admins")
 	}
