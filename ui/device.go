@@ -188,6 +188,9 @@ func (q *Request) standingView(d *fleet.Device, s *fleet.Standing, profiles []fl
 	case strings.HasPrefix(code, "standing."):
 		status := q.deviceStateStatus(d.State)
 		v.Kind, v.Icon, v.Title = status.Kind, status.Icon, status.Word
+		if key := "standing.text." + string(d.State); q.Words.Has(key) {
+			v.Text = q.T(key) // the heading says the state already
+		}
 		v.AwaitsContact = d.State == fleet.Enrolling || d.State == fleet.Retiring || d.State == fleet.Wiping
 		if waiting := s.Reason.Args["waiting"]; waiting != "" && !strings.HasPrefix(waiting, "apple.not") {
 			why := fleet.Why(waiting, "platform", string(d.Platform))

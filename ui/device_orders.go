@@ -100,6 +100,9 @@ func (q *Request) deviceOrders(page *devicePage, _ []fleet.ProfileStatus) error 
 func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
 	v := choiceView{Type: c.Type, Word: q.word("action", string(c.Type)), Icon: actionIcon(c.Type), Text: q.Say(c.Reason), AtOnce: c.Type == fleet.ActSync,
 		Danger: c.Type == fleet.ActWipe || c.Type == fleet.ActRetire || c.Type == fleet.ActDelete, Href: "/devices/" + string(d.ID) + "/act/" + string(c.Type)}
+	if c.Offered && c.Type == fleet.ActDelete && deviceEnded(d.State) {
+		v.Text = q.T("device.delete.ended")
+	}
 	return v
 }
 
