@@ -41,7 +41,7 @@ type devicePage struct {
 	MayEdit  bool
 	Sync     bool // offered now
 	Standing standingView
-	Profiles []profileRow
+	Profiles []heldProfile
 	Open     []orderView
 	Past     []orderView
 	MorePast string
@@ -72,8 +72,8 @@ type standingView struct {
 	AwaitsContact bool // the times of nudges are of interest
 }
 
-// profileRow is one profile on a device.
-type profileRow struct {
+// heldProfile is one profile on a device.
+type heldProfile struct {
 	fleet.ProfileStatus
 	TypeWord string
 	Href     string
@@ -94,7 +94,7 @@ func (u *UI) device(q *Request) error {
 	if err != nil {
 		return err
 	}
-	page := &devicePage{Device: d, Icon: platformIcon(d.Platform), Status: q.deviceStateStatus(d.State).AsPill(), MayEdit: q.Actor.May(fleet.DevicesEdit), Topics: "device:" + string(id)}
+	page := &devicePage{Device: d, Icon: deviceIcon(d.Platform), Status: q.deviceStateStatus(d.State).AsPill(), MayEdit: q.Actor.May(fleet.DevicesEdit), Topics: "device:" + string(id)}
 	if d.Stolen {
 		page.Status = Status{Kind: Bad, Icon: "ban", Word: q.T("devices.stolen.word", "state", page.Status.Word), Pill: true}
 	}
@@ -182,7 +182,7 @@ func (q *Request) standingView(d *fleet.Device, s *fleet.Standing, profiles []fl
 	v := standingView{Kind: Warn, Last: s.Last, Nudged: s.Nudged, Next: s.NextTry, Text: q.Say(s.Reason)}
 	switch {
 	case code == "well":
-		v.Kind, v.Title = Good, q.T("standing.well")
+		v.Kind, v.Title, v.Text, v.Next = Good, q.T("standing.well"), q.T("standing.text.well"), nil
 	case code == "standing.profile":
 		q.standingProfile(&v, d, s, profiles)
 	case strings.HasPrefix(code, "standing."):
@@ -273,7 +273,7 @@ func (q *Request) mayRetry(p fleet.ProfileStatus) bool {
 
 func (q *Request) deviceProfiles(page *devicePage, profiles []fleet.ProfileStatus) error {
 	for _, p := range profiles {
-		r := profileRow{ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
+		r := heldProfile{ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
 		if q.Actor.May(fleet.ProfilesRead) {
 			r.Href = "/profiles/" + string(p.Profile)
 		}

@@ -18,7 +18,7 @@ type actPage struct {
 	Text     string
 	Status   string // how long ago it called in, for what waits for that
 	Ways     []wayView
-	Rows     []removalRow
+	Rows     []removedData
 	Warning  string
 	Danger   bool
 	Type     string // name that must be typed
@@ -36,8 +36,8 @@ type actPage struct {
 // wayView is one of the two reasons for a wipe.
 type wayView struct{ Icon, Title, Text, Href, Word string }
 
-// removalRow is one row of the table of what goes and what stays.
-type removalRow struct {
+// removedData is one row of the table of what goes and what stays.
+type removedData struct {
 	Data, Outcome string
 	Stays         bool
 	Items         []string
@@ -105,7 +105,7 @@ func (q *Request) showAct(status int, form Form) error {
 			return err
 		}
 		for _, r := range rows {
-			page.Rows = append(page.Rows, q.removalRow(r))
+			page.Rows = append(page.Rows, q.removedData(r))
 		}
 	}
 	if action == fleet.ActDelete && deviceEnded(d.State) {
@@ -117,9 +117,9 @@ func (q *Request) showAct(status int, form Form) error {
 	return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
 }
 
-func (q *Request) removalRow(r fleet.RemovalRow) removalRow {
+func (q *Request) removedData(r fleet.RemovalRow) removedData {
 	code := r.Outcome.Code
-	return removalRow{Data: q.word("data", r.Data), Outcome: q.Say(r.Outcome), Stays: strings.HasSuffix(code, "stays") || strings.HasSuffix(code, "not-applicable"), Items: r.Items, Serials: r.Serials}
+	return removedData{Data: q.word("data", r.Data), Outcome: q.Say(r.Outcome), Stays: strings.HasSuffix(code, "stays") || strings.HasSuffix(code, "not-applicable"), Items: r.Items, Serials: r.Serials}
 }
 
 // actFields are the options that apply to this device. Whether a device counts as

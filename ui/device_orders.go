@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"muster/appliance/fleet"
@@ -39,7 +40,7 @@ type orderView struct {
 	Life     []lifeStep
 	Ended    time.Time
 	Ordered  time.Time
-	Options  []string
+	Options  string
 	Evidence []evidenceView
 	CallOff  bool
 	PIN      bool
@@ -138,9 +139,10 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 			break
 		}
 	}
+	var options []string
 	option := func(on bool, key string, pairs ...any) {
 		if on {
-			v.Options = append(v.Options, q.T("device.option."+key, pairs...))
+			options = append(options, q.T("device.option."+key, pairs...))
 		}
 	}
 	o := a.Options
@@ -150,6 +152,7 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 	option(o.KeepDataPlan, "keep-data-plan")
 	option(o.NoProximity, "no-proximity")
 	option(o.Obliterate != "", "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	v.Options = upperFirst(strings.Join(options, "; "))
 	return v
 }
 

@@ -34,7 +34,7 @@ type receiptRow struct {
 }
 
 func (q *Request) receiptRow(r *fleet.Receipt) receiptRow {
-	row := receiptRow{ID: r.ID, Name: r.Name, Icon: platformIcon(r.Platform), Person: r.Person, Model: r.Model, Kind: q.T("receipt.kind." + r.Kind), By: r.By, Opened: r.Opened, Closed: r.Closed, Outcome: q.receiptStatus(r.Outcome), Device: string(r.Device)}
+	row := receiptRow{ID: r.ID, Name: r.Name, Icon: deviceIcon(r.Platform), Person: r.Person, Model: r.Model, Kind: q.T("receipt.kind." + r.Kind), By: r.By, Opened: r.Opened, Closed: r.Closed, Outcome: q.receiptStatus(r.Outcome), Device: string(r.Device)}
 	for _, x := range r.Rows {
 		switch x.Proved {
 		case "proved":
@@ -91,7 +91,7 @@ type receiptPage struct {
 }
 
 type proofRow struct {
-	removalRow
+	removedData
 	Proof    Status
 	Why      string
 	Evidence []evidenceView
@@ -134,7 +134,7 @@ func (u *UI) receipt(q *Request) error {
 		add("closed", template.HTML(template.HTMLEscapeString(q.T("receipt.fact.closed.not"))), false)
 	}
 	for _, x := range r.Rows {
-		row := proofRow{removalRow: q.removalRow(x), Proof: q.proofStatus(x.Proved), Why: q.Say(x.Why), Evidence: q.evidence(x.Evidence...)}
+		row := proofRow{removedData: q.removedData(x), Proof: q.proofStatus(x.Proved), Why: q.Say(x.Why), Evidence: q.evidence(x.Evidence...)}
 		page.Rows = append(page.Rows, row)
 	}
 	if _, err := u.fleet.Device(q.Context(), q.Actor, r.Device); err == nil {
