@@ -94,7 +94,7 @@ func (u *UI) device(q *Request) error {
 	if err != nil {
 		return err
 	}
-	page := &devicePage{Device: d, Icon: deviceIcon(d.Platform), Status: q.deviceStateStatus(d.State).AsPill(), MayEdit: q.Actor.May(fleet.DevicesEdit), Topics: "device:" + string(id)}
+	page := &devicePage{Device: d, Icon: platformIcon(d.Platform), Status: q.deviceStateStatus(d.State).AsPill(), MayEdit: q.Actor.May(fleet.DevicesEdit), Topics: "device:" + string(id)}
 	if d.Stolen {
 		page.Status = Status{Kind: Bad, Icon: "ban", Word: q.T("devices.stolen.word", "state", page.Status.Word), Pill: true}
 	}

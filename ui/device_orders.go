@@ -152,7 +152,7 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 	option(o.KeepDataPlan, "keep-data-plan")
 	option(o.NoProximity, "no-proximity")
 	option(o.Obliterate != "", "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
-	v.Options = upperFirst(strings.Join(options, "; "))
+	v.Options = capital(strings.Join(options, "; "))
 	return v
 }
 

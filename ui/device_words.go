@@ -9,10 +9,10 @@ import (
 )
 
 // How states of devices, profiles, orders and receipts look: a word, an icon and
-// a colour. The words are those that sentences use, with a upperFirst.
+// a colour. The words are those that sentences use, with a capital.
 
-// upperFirst writes the first letter large, but leaves names such as iPhone alone.
-func upperFirst(s string) string {
+// capital writes the first letter large, but leaves names such as iPhone alone.
+func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if next, _ := utf8.DecodeRuneInString(s[n:]); n == 0 || unicode.IsUpper(next) {
 		return s
@@ -20,11 +20,11 @@ func upperFirst(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
-// word is the word for a code of the domain, with a upperFirst; the code itself
+// word is the word for a code of the domain, with a capital; the code itself
 // where there is none.
 func (q *Request) word(kind, code string) string {
 	if key := "word." + kind + "." + code; q.Words.Has(key) {
-		return upperFirst(q.T(key))
+		return capital(q.T(key))
 	}
 	return code
 }
@@ -115,7 +115,7 @@ func (q *Request) proofStatus(proved string) Status {
 	return Status{Kind: Mute, Word: q.T("receipt.proof.not-needed")}
 }
 
-func deviceIcon(p fleet.Platform) string {
+func platformIcon(p fleet.Platform) string {
 	switch p {
 	case fleet.IOS, fleet.Android:
 		return "phone"

@@ -271,7 +271,7 @@ func (q *Request) deviceRows(list []*fleet.Device) ([]listedDevice, error) {
 			}
 			names[d.Person] = name
 		}
-		r := listedDevice{ID: d.ID, Name: d.Name, Icon: deviceIcon(d.Platform), Person: name, Model: d.Model, System: systemWord(d.Platform, d.OSVersion), Side: q.word("ownership", string(d.Ownership)), Seen: d.LastSeen}
+		r := listedDevice{ID: d.ID, Name: d.Name, Icon: platformIcon(d.Platform), Person: name, Model: d.Model, System: systemWord(d.Platform, d.OSVersion), Side: q.word("ownership", string(d.Ownership)), Seen: d.LastSeen}
 		if r.Model == "" {
 			r.Model = q.word("platform", string(d.Platform))
 		}

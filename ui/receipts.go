@@ -34,7 +34,7 @@ type receiptRow struct {
 }
 
 func (q *Request) receiptRow(r *fleet.Receipt) receiptRow {
-	row := receiptRow{ID: r.ID, Name: r.Name, Icon: deviceIcon(r.Platform), Person: r.Person, Model: r.Model, Kind: q.T("receipt.kind." + r.Kind), By: r.By, Opened: r.Opened, Closed: r.Closed, Outcome: q.receiptStatus(r.Outcome), Device: string(r.Device)}
+	row := receiptRow{ID: r.ID, Name: r.Name, Icon: platformIcon(r.Platform), Person: r.Person, Model: r.Model, Kind: q.T("receipt.kind." + r.Kind), By: r.By, Opened: r.Opened, Closed: r.Closed, Outcome: q.receiptStatus(r.Outcome), Device: string(r.Device)}
 	for _, x := range r.Rows {
 		switch x.Proved {
 		case "proved":
