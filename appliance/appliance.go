@@ -145,6 +145,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return a.sweep(ctx) })
+	g.Go(func() error { return watchMemory(ctx) })
 	return g.Wait()
 }
 

@@ -199,15 +199,6 @@ func (u *UI) showNewAdmin(q *Request, status int, form Form) error {
 	return q.PageStatus(status, "app/admin", Page{Title: f.Head.Title, Data: f})
 }
 
-// tagsOf splits what was typed: commas or spaces part tags.
-func tagsOf(text string) []fleet.Tag {
-	tags := []fleet.Tag{}
-	for _, t := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ';' || r == ' ' || r == '\n' || r == '\r' || r == '\t' }) {
-		tags = append(tags, fleet.Tag(t))
-	}
-	return tags
-}
-
 func adminInput(form Form) fleet.AdminInput {
 	name, mail, lang := strings.TrimSpace(form.Value("name")), strings.TrimSpace(form.Value("mail")), form.Value("language")
 	role, all, tags := fleet.RoleID(form.Value("role")), form.Value("scope") == "all", tagsOf(form.Value("tags"))

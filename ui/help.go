@@ -27,8 +27,8 @@ func (q *Request) helpHead(name string) Head {
 	return Head{Title: q.T("help." + name + ".title"), Sub: q.T("help." + name + ".short"), Back: "/help", BackWord: q.T("help.title")}
 }
 
-// removalRow is a kind of data and what retire does to it in each column: codes of help.out.<code>, "" = nothing of the kind there.
-type removalRow struct {
+// historyRow is a kind of data and what retire does to it in each column: codes of help.out.<code>, "" = nothing of the kind there.
+type historyRow struct {
 	data  string
 	cells []string
 }
@@ -37,7 +37,7 @@ type removalRow struct {
 // platforms.
 var (
 	removalColumns = []string{"ios", "work-profile", "knox", "macos", "windows"}
-	removalRows    = []removalRow{
+	removalRows    = []historyRow{
 		{"company-apps", []string{"removed-with-data", "profile-removed", "apps-knox", "", "apps-windows"}},
 		{"settings", []string{"free", "with-profile", "free", "free", "free"}},
 		{"wifi-vpn", []string{"removed", "with-profile", "removed", "removed", "removed"}},
@@ -54,7 +54,7 @@ var (
 
 	// What older systems did, kept as history: Muster does not manage them.
 	historyColumns = []string{"android-admin", "windows-81", "windows-rt", "windows-phone"}
-	historyRows    = []removalRow{
+	historyRows    = []historyRow{
 		{"company-apps", []string{"apps-data-stays-app", "efs-keys", "apps-stay", "apps-portal"}},
 		{"settings", []string{"free", "free", "free", "free"}},
 		{"wifi-vpn", []string{"removed", "removed", "removed", "unsupported"}},
@@ -85,7 +85,7 @@ type removalLine struct {
 
 type removalCell struct{ Column, Text string }
 
-func (q *Request) removalTable(id string, columns []string, rows []removalRow) removalTable {
+func (q *Request) removalTable(id string, columns []string, rows []historyRow) removalTable {
 	t := removalTable{ID: id, Title: q.T("help.table." + id), Note: q.T("help.table." + id + ".note")}
 	for _, c := range columns {
 		t.Columns = append(t.Columns, q.T("help.column."+c))

@@ -47,15 +47,6 @@ func (q *Request) permissionGrid(on func(fleet.Permission) bool) []permissionGro
 	return out
 }
 
-// capital writes a phrase as the beginning of a sentence.
-func capital(s string) string {
-	r := []rune(s)
-	if len(r) == 0 {
-		return s
-	}
-	return strings.ToUpper(string(r[:1])) + string(r[1:])
-}
-
 type rolesPage struct {
 	Tabs  []Tab
 	Roles []roleHead

@@ -226,16 +226,3 @@ func (u *UI) findDestinations(q *Request, text string) (pages, actions []hit) {
 func nonEmptyTexts(all ...string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
-
-// platformIcon is the sign of a kind of device.
-func platformIcon(p fleet.Platform) string {
-	switch p {
-	case fleet.IOS, fleet.Android:
-		return "phone"
-	case fleet.IPadOS:
-		return "tablet"
-	case fleet.MacOS:
-		return "laptop"
-	}
-	return "desktop"
-}

@@ -16,6 +16,16 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	overviewDomain
+	devicesDomain
+	deviceDomain
+	actionDomain
+	receiptsDomain
+	peopleDomain
+	groupsDomain
+	invitationsDomain
+	profilesDomain
+	termsDomain
 	certificateList
 	auditLog
 	administration
@@ -68,6 +78,7 @@ type UI struct {
 	about        func(context.Context) (System, error)
 	mux          *http.ServeMux
 	handler      http.Handler
+	expiries     expiries // of the overview
 }
 
 // New parses the templates and registers the routes.
@@ -104,6 +115,16 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.overviewRoutes()
+	u.devicesRoutes()
+	u.deviceRoutes()
+	u.actionRoutes()
+	u.receiptRoutes()
+	u.peopleRoutes()
+	u.groupRoutes()
+	u.invitationRoutes()
+	u.profileRoutes()
+	u.termsRoutes()
 	u.certificateRoutes()
 	u.auditRoutes()
 	u.adminRoutes()

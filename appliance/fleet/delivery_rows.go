@@ -142,7 +142,7 @@ func timeOrNil(t time.Time) *time.Time {
 // statusOf is the row of a profile that is wanted.
 func (s *situation) statusOf(p *Profile, diffs []difference) ProfileStatus {
 	r := ProfileStatus{Profile: p.ID, Device: s.device.ID, Name: p.Name, Type: p.Type, Version: p.Version, Status: StatusPending}
-	if b := s.rep.Blocked[p.ID]; b != nil && b.Version == p.Version {
+	if b := s.rep.Blocked[p.ID]; b != nil && b.Revision == p.Revision {
 		r.Status, r.Reason, r.NextTry = StatusWaitsPerson, b.Reason, timeOrNil(b.Next)
 		r.Evidence = Evidence{Message: b.Message, At: b.Next.Add(-blockedFor), What: "refused"}
 		return r
