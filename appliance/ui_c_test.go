@@ -16,8 +16,8 @@ import (
 	"muster/appliance/sim"
 )
 
-// visitor is someone with a browser and a session.
-type visitor struct {
+// guest is someone with a browser and a session.
+type guest struct {
 	t       *testing.T
 	w       *world
 	client  *http.Client
@@ -25,10 +25,10 @@ type visitor struct {
 }
 
 // owner is signed in as the first owner.
-func (w *world) owner(t *testing.T) *visitor { return &visitor{t, w, w.browser(), w.session} }
+func (w *world) owner(t *testing.T) *guest { return &guest{t, w, w.browser(), w.session} }
 
 // someone adds an administrator and signs in as them.
-func (w *world) someone(t *testing.T, mail string, role fleet.RoleID) *visitor {
+func (w *world) someone(t *testing.T, mail string, role fleet.RoleID) *guest {
 	t.Helper()
 	name, password, all := "Someone "+string(role), "seven-quiet-herons-fly", true
 	m, err := w.Appliance.fleet.CreateAdmin(t.Context(), w.Actor, fleet.AdminInput{Name: &name, Mail: &mail, Password: &password, Role: &role, AllTags: &all})
@@ -39,10 +39,10 @@ func (w *world) someone(t *testing.T, mail string, role fleet.RoleID) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{t, w, w.browser(), session}
+	return &guest{t, w, w.browser(), session}
 }
 
-func (v *visitor) send(req *http.Request) (status int, path, body string) {
+func (v *guest) send(req *http.Request) (status int, path, body string) {
 	v.t.Helper()
 	req.AddCookie(&http.Cookie{Name: "__Host-muster_session", Value: v.session})
 	resp, err := v.client.Do(req)
@@ -57,7 +57,7 @@ func (v *visitor) send(req *http.Request) (status int, path, body string) {
 	return resp.StatusCode, resp.Request.URL.Path, string(raw)
 }
 
-func (v *visitor) get(path string) (status int, body string) {
+func (v *guest) get(path string) (status int, body string) {
 	v.t.Helper()
 	req, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, v.w.Appliance.config.URL+path, nil)
 	if err != nil {
@@ -68,7 +68,7 @@ func (v *visitor) get(path string) (status int, body string) {
 }
 
 // post sends a form; keys and values alternate. Redirects are followed, with the session.
-func (v *visitor) post(path string, pairs ...string) (status int, at, body string) {
+func (v *guest) post(path string, pairs ...string) (status int, at, body string) {
 	v.t.Helper()
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -86,7 +86,7 @@ func (v *visitor) post(path string, pairs ...string) (status int, at, body strin
 	return v.send(req)
 }
 
-func (v *visitor) wants(what string, status, want int, body string, parts ...string) {
+func (v *guest) wants(what string, status, want int, body string, parts ...string) {
 	v.t.Helper()
 	if status != want {
 		v.t.Errorf("%s answers %d, want %d:\n%s", what, status, want, visible(body))
