@@ -27,7 +27,7 @@ type inventory struct {
 	Apps   []App     `json:"apps"`
 }
 
-var inventories = store.Define("ap", func(i *inventory) string { return string(i.Device) })
+var inventories = store.Define("iy", func(i *inventory) string { return string(i.Device) })
 
 // What a device tells is bounded, whoever it is.
 const (
