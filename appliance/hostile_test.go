@@ -71,7 +71,7 @@ func TestBadMessages(t *testing.T) {
 		{"an unknown status", "connect", kindCommand, message("UDID", r.udid, "Status", "Maybe\x01\nx", "CommandUUID", "c"), nil},
 		{"an endless command id", "connect", kindCommand, message("UDID", r.udid, "Status", "Acknowledged", "CommandUUID", strings.Repeat("c", 10_000)), nil},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		w.run(t, tc.name, func(t *testing.T) {
 			mark := w.log.mark()
 			a := r.send(tc.endpoint, tc.kind, tc.body, tc.header...)
 			if a.status != http.StatusBadRequest {
@@ -82,7 +82,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		})
 	}
-	t.Run("methods", func(t *testing.T) {
+	w.run(t, "methods", func(t *testing.T) {
 		for _, method := range []string{"GET", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"} {
 			req, _ := http.NewRequest(method, w.config.DeviceURL+"/mdm/apple/checkin", nil)
 			resp, err := r.client.Do(req)
@@ -95,7 +95,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 	})
-	t.Run("announced and never sent", func(t *testing.T) {
+	w.run(t, "announced and never sent", func(t *testing.T) {
 		c, err := tls.Dial("tcp", addrOf(w.config.DeviceURL), &tls.Config{RootCAs: w.roots, Certificates: []tls.Certificate{r.identity}})
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func TestReplays(t *testing.T) {
 		{"another result of the same command", failure, "answer came again"},
 		{"a result of a command that never was", message("UDID", r.udid, "Status", "Acknowledged", "CommandUUID", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), "answer to an order that is not this device's"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		w.run(t, tc.name, func(t *testing.T) {
 			mark, events := w.log.mark(), w.timeline(id)
 			if a := r.connect(tc.body); a.status != 200 || a.body != "" {
 				t.Errorf("answered %d %q, want an empty 200", a.status, a.body)
@@ -160,7 +160,7 @@ func TestReplays(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a result of another device's command", func(t *testing.T) {
+	w.run(t, "a result of another device's command", func(t *testing.T) {
 		other, _ := w.enrolled("Bram", fleet.Corporate)
 		other.settle()
 		if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); err != nil {
@@ -179,7 +179,7 @@ func TestReplays(t *testing.T) {
 		r.want(200, r.connect(message("UDID", r.udid, "Status", "Acknowledged", "CommandUUID", mine.CommandUUID)))
 		other.works()
 	})
-	t.Run("Authenticate again", func(t *testing.T) {
+	w.run(t, "Authenticate again", func(t *testing.T) {
 		before := r.device()
 		r.want(200, r.checkIn(r.authenticate()))
 		r.want(200, r.checkIn(r.tokenUpdate()))
@@ -192,7 +192,7 @@ func TestReplays(t *testing.T) {
 		}
 		r.works()
 	})
-	t.Run("Authenticate again and lock stands", func(t *testing.T) {
+	w.run(t, "Authenticate again and lock stands", func(t *testing.T) {
 		if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestWrongIdentities(t *testing.T) {
 		{"a signature that is no CMS", nil, func([]byte) string { return "AAAA" }, body, "signature"},
 		{"a signature of a megabyte", nil, func([]byte) string { return strings.Repeat("A", 900<<10) }, body, "signature"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		w.run(t, tc.name, func(t *testing.T) {
 			mark := w.log.mark()
 			var header []string
 			if tc.signature != nil {
@@ -266,12 +266,12 @@ func TestWrongIdentities(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a warning and a thing that needs someone", func(t *testing.T) {
+	w.run(t, "a warning and a thing that needs someone", func(t *testing.T) {
 		if !strings.Contains(w.log.text(), "device with our certificate and without record") || !strings.Contains(w.needed(), "need.strangers") {
 			t.Errorf("needs: %s", w.needed())
 		}
 	})
-	t.Run("of another device, at every check-in", func(t *testing.T) {
+	w.run(t, "of another device, at every check-in", func(t *testing.T) {
 		r := *a
 		r.be(b.identity)
 		for _, kind := range []string{"Authenticate", "TokenUpdate", "CheckOut", "GetBootstrapToken", "SetBootstrapToken", "UserAuthenticate", "DeclarativeManagement"} {
@@ -283,7 +283,7 @@ func TestWrongIdentities(t *testing.T) {
 	})
 	a.works()
 	b.works()
-	t.Run("revoked while its connection lives", func(t *testing.T) {
+	w.run(t, "revoked while its connection lives", func(t *testing.T) {
 		if !resumes(t, w, a) {
 			t.Error("the session was not resumed: nothing is shown")
 		}
@@ -307,7 +307,7 @@ func TestWrongIdentities(t *testing.T) {
 			t.Errorf("its signature is answered %d, want 400", got.status)
 		}
 	})
-	t.Run("expired", func(t *testing.T) {
+	w.run(t, "expired", func(t *testing.T) {
 		mark := w.log.mark()
 		w.ahead.Store(int64(6 * 365 * 24 * time.Hour))
 		defer w.ahead.Store(0)

@@ -52,6 +52,16 @@ func newStrict(t testing.TB) *strict {
 	return s
 }
 
+// run is a subtest that the world's helpers speak to.
+func (s *strict) run(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		was := s.t
+		s.t = t
+		defer func() { s.t = was }()
+		f(t)
+	})
+}
+
 func (s *strict) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 // forward moves the clock, and runs what the clock would have run.
