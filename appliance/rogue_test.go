@@ -514,6 +514,37 @@ func (r *rogue) settle() {
 	r.w.t.Fatalf("no end of commands: %v", r.commands)
 }
 
+// settleKeeping is settle, and returns the commands as they came, profiles opened.
+func (r *rogue) settleKeeping() []string {
+	r.w.t.Helper()
+	var out []string
+	a := r.want(200, r.connect(r.idle()))
+	for range 60 {
+		if a.body == "" {
+			return out
+		}
+		c := commandIn(r.w.t, a.body)
+		out = append(out, a.body)
+		if raw := c.Command.Payload; len(raw) > 0 {
+			if p7, err := pkcs7.Parse(raw); err == nil {
+				raw = p7.Content
+			}
+			out = append(out, string(raw))
+		}
+		a = r.want(200, r.connect(r.obey(c)))
+	}
+	r.w.t.Fatal("no end of commands")
+	return nil
+}
+
+// plistInto decodes a property list.
+func plistInto(t testing.TB, raw []byte, v any) {
+	t.Helper()
+	if err := plist.Unmarshal(raw, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // obey does what is ordered and words the result.
 func (r *rogue) obey(c command) []byte {
 	t := c.Command.RequestType
