@@ -246,7 +246,7 @@ func BenchmarkSCEP(b *testing.B) {
 func BenchmarkAtRest(b *testing.B) {
 	w := theBenchWorld(b)
 	for b.Loop() {
-		time.Sleep(30 * time.Second)
+		time.Sleep(100 * time.Second)
 	}
 	now, peak := w.resident()
 	b.ReportMetric(now, "MB-now")

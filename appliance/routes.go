@@ -18,6 +18,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
+		System: a.system,
 	})
 	if err != nil {
 		return nil, err

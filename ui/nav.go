@@ -43,6 +43,8 @@ func places() []struct {
 		{"nav.group.house", []place{
 			{"/admins", "admins", "nav.admins", false, fleet.AdminsEdit},
 			{"/settings", "settings", "nav.settings", false, fleet.SettingsRead},
+			{"/health", "health", "nav.health", false, ""},
+			{"/help", "help", "nav.help", false, ""},
 		}},
 	}
 }

@@ -139,8 +139,8 @@ func (f *Fleet) block(tx store.Tx, s *situation, o *orderRecord, u *unitReport, 
 	}
 	for _, h := range list {
 		b := s.rep.Blocked[h.ID]
-		if b == nil || b.Version != h.Version {
-			b = &blocked{Version: h.Version, Since: ev.At}
+		if b == nil || b.Revision != h.Revision {
+			b = &blocked{Revision: h.Revision, Since: ev.At}
 			s.rep.Blocked[h.ID] = b
 		}
 		b.Reason, b.Next, b.Message = ans.Reason, ev.At.Add(blockedFor), ev.Message

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -143,7 +142,7 @@ func timeOrNil(t time.Time) *time.Time {
 // statusOf is the row of a profile that is wanted.
 func (s *situation) statusOf(p *Profile, diffs []difference) ProfileStatus {
 	r := ProfileStatus{Profile: p.ID, Device: s.device.ID, Name: p.Name, Type: p.Type, Version: p.Version, Status: StatusPending}
-	if b := s.rep.Blocked[p.ID]; b != nil && b.Version == p.Version {
+	if b := s.rep.Blocked[p.ID]; b != nil && b.Revision == p.Revision {
 		r.Status, r.Reason, r.NextTry = StatusWaitsPerson, b.Reason, timeOrNil(b.Next)
 		r.Evidence = Evidence{Message: b.Message, At: b.Next.Add(-blockedFor), What: "refused"}
 		return r
@@ -277,17 +276,4 @@ func (f *Fleet) retryUnit(tx store.Tx, d *Device, p ProfileID) error {
 		return err
 	}
 	return f.wakeDevice(tx, d, "retry")
-}
-
-// deviceReport is for callers that have a device's id only.
-func (f *Fleet) reportByID(tx store.Tx, id DeviceID) (*Device, *reported, error) {
-	d, err := devices.Get(tx, string(id))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, Refuse(ErrNotFound, "not-found", "what", "device")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	rep, err := reportOf(tx, d)
-	return d, rep, err
 }

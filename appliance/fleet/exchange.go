@@ -22,6 +22,7 @@ type Contact struct {
 	NewRun   bool // a new connection run (Apple: Status Idle): postponed steps are offered again
 }
 
+// EnrolInput is what a first message tells. Name and Facts are kept as far as the register allows.
 type EnrolInput struct {
 	Hardware string
 	Platform Platform // as the device says: ios, ipados, macos

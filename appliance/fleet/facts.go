@@ -27,7 +27,7 @@ type inventory struct {
 	Apps   []App     `json:"apps"`
 }
 
-var inventories = store.Define("iy", func(i *inventory) string { return string(i.Device) })
+var inventories = store.Define("al", func(i *inventory) string { return string(i.Device) })
 
 // What a device tells is bounded, whoever it is.
 const (
@@ -181,19 +181,35 @@ func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at tim
 	if err != nil {
 		return err
 	}
+	known := map[string]App{}
+	for _, x := range inv.Apps {
+		known[x.ID] = x
+	}
+	listed := map[string]bool{}
 	var keep []App
-	if q == QueryManagedApps { // what else is known stays
+	for _, x := range apps {
+		x = App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed}
+		old, had := known[x.ID]
+		// A list of managed apps tells no names; a list of all apps may not tell which are managed.
+		// Of a personal device nothing counts as managed that the platform did not call so.
+		x.Managed = x.Managed || had && old.Managed || d.Ownership == Corporate && q == QueryManagedApps
+		if had && x.Name == "" {
+			x.Name = old.Name
+		}
+		if had && x.Version == "" {
+			x.Version = old.Version
+		}
+		if all || managed && x.Managed {
+			keep = append(keep, x)
+			listed[x.ID] = true
+		}
+	}
+	if q == QueryManagedApps && all { // what else is known stays
 		for _, x := range inv.Apps {
-			if all && !slices.ContainsFunc(apps, func(y App) bool { return y.ID == x.ID }) {
+			if !listed[x.ID] {
 				x.Managed = false
 				keep = append(keep, x)
 			}
-		}
-	}
-	for _, x := range apps {
-		x.Managed = x.Managed || q == QueryManagedApps
-		if all || managed && x.Managed {
-			keep = append(keep, App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed})
 		}
 	}
 	if len(keep) == 0 && len(inv.Apps) == 0 {

@@ -71,10 +71,11 @@ type unitReport struct {
 
 // Held is a profile version that a device holds.
 type Held struct {
-	ID      ProfileID   `json:"id"`
-	Type    ProfileType `json:"type"`
-	Name    string      `json:"name"`
-	Version int         `json:"version"`
+	ID       ProfileID   `json:"id"`
+	Type     ProfileType `json:"type"`
+	Name     string      `json:"name"`
+	Version  int         `json:"version"`
+	Revision int         `json:"revision"`
 }
 
 // back makes what is present the last thing handed over: a version that the device refused is not on it.
@@ -102,11 +103,11 @@ func (x *failure) waits(now time.Time) bool { return x != nil && (x.Fault || now
 
 // blocked is a profile that the device refuses because an account like it exists already (B8).
 type blocked struct {
-	Version int       `json:"version"` // of the profile: another version is tried at once
-	Reason  Reason    `json:"reason"`
-	Since   time.Time `json:"since"`
-	Next    time.Time `json:"next"`
-	Message string    `json:"message"`
+	Revision int       `json:"revision"` // of the profile: another one is tried at once
+	Reason   Reason    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Next     time.Time `json:"next"`
+	Message  string    `json:"message"`
 }
 
 // queryReport is the last answer to a query.

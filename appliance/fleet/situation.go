@@ -175,7 +175,7 @@ func accessBinding(p *Profile, s *situation) (pki.Binding, error) {
 // isBlocked says whether a profile is left out for now (B8).
 func (s *situation) isBlocked(p *Profile) bool {
 	b := s.rep.Blocked[p.ID]
-	return b != nil && b.Version == p.Version && s.now.Before(b.Next)
+	return b != nil && b.Revision == p.Revision && s.now.Before(b.Next)
 }
 
 // compose has the platform group what is wanted and gives each unit its version.
@@ -203,7 +203,7 @@ func (s *situation) compose(m Module) []Unit {
 func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	type part struct {
 		ID         ProfileID
-		Version    int
+		Revision   int
 		Generation int
 	}
 	in := struct {
@@ -216,7 +216,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	for _, id := range u.Profiles {
 		x := part{ID: id}
 		if p := byID[id]; p != nil {
-			x.Version = p.Version
+			x.Revision = p.Revision
 			if p.Type == TypeIdentity {
 				x.Generation = s.rep.generation(id)
 			}
@@ -265,7 +265,7 @@ func (s *situation) held(u *Unit) []Held {
 	for _, id := range u.Profiles {
 		for _, p := range s.profiles {
 			if p.ID == id {
-				out = append(out, Held{p.ID, p.Type, p.Name, p.Version})
+				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision})
 			}
 		}
 	}
