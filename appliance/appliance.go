@@ -30,6 +30,7 @@ type PushService struct {
 type Appliance struct {
 	config      Config
 	log         *slog.Logger
+	started     time.Time
 	db          *store.DB
 	pki         *pki.Authority
 	fleet       *fleet.Fleet
@@ -51,7 +52,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	a := &Appliance{config: c, log: c.Logger, doors: newDoors(c)}
+	a := &Appliance{config: c, log: c.Logger, started: c.Clock(), doors: newDoors(c)}
 	defer func() {
 		if err != nil {
 			a.Close()
