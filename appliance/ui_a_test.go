@@ -288,9 +288,9 @@ func TestOrdersThroughTheForms(t *testing.T) {
 			t.Errorf("status %d", status)
 		}
 		w.eventually("another answer of the device", func() bool { return w.statuses(w.blocked)["Office mail"].Evidence.Message != before.Message })
-		done := w.statuses(w.mac)["Passcode"]
-		v.do("POST", w.page(w.mac)+"/profiles/"+string(done.Profile)+"/retry", url.Values{})
-		if _, page, _ := v.do("GET", w.page(w.mac), nil); !strings.Contains(page, "there is nothing to try again") {
+		w.eventually("the passcode rule is in place", func() bool { return w.statuses(w.blocked)["Passcode"].Status == fleet.StatusSucceeded })
+		v.do("POST", w.page(w.blocked)+"/profiles/"+string(w.statuses(w.blocked)["Passcode"].Profile)+"/retry", url.Values{})
+		if _, page, _ := v.do("GET", w.page(w.blocked), nil); !strings.Contains(page, "there is nothing to try again") {
 			t.Error("that there is nothing to try again is not said")
 		}
 	})
