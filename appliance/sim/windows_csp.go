@@ -175,7 +175,7 @@ func (r *dmRun) acceptPolicy(l pcLoc, data string) int {
 			return 500
 		}
 	}
-	if len(below) == 4 && below[0] == "ConfigOperations" {
+	if len(below) == 5 && below[0] == "ConfigOperations" && below[3] != "Properties" {
 		if root, err := parseXML([]byte(data)); err != nil || root.name != "policyDefinitions" {
 			return 500
 		}

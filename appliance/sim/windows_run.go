@@ -170,3 +170,7 @@ func (d *Windows) loseContact(now time.Time) {
 		d.leave(m, "the PC lost contact with the server")
 	}
 }
+
+func (d *Windows) connectOnce(ctx context.Context) error { return d.Session(ctx) }
+
+func (d *Windows) answered() int { return len(d.State().Commands) }

@@ -118,7 +118,7 @@ func (d *Windows) newSession(m *pcManagement) *dmSession {
 		start = "1200"
 	}
 	d.push = false
-	s.alerts = append([]pcAlert{{code: start}, {code: "1224", kind: "com.microsoft/MDM/LoginStatus", format: "chr", data: d.login}}, d.alerts...)
+	s.alerts = append([]pcAlert{{code: start}, {code: "1224", kind: "com.microsoft/MDM/LoginStatus", data: d.login}}, d.alerts...)
 	d.alerts = nil
 	return s
 }
