@@ -101,7 +101,7 @@ func (r *dmRun) accept(l pcLoc, data string, exists bool) int {
 // acceptClient keeps DMClient's settings; a package family name opens a push channel.
 func (r *dmRun) acceptClient(l pcLoc, data string) int {
 	t := r.d.tree
-	own := "./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(t.provider) + "/"
+	own := t.own()
 	switch last := l.segs[len(l.segs)-1]; last {
 	case "PFN":
 		t.remove(mustLocate(own + "Push/ChannelURI"))

@@ -32,7 +32,7 @@ func (r *dmRun) installMSI(l pcLoc, i syncItem) int {
 	r.d.tree.put(at+"/Status", msiInitialised)
 	d, m := r.d, r.s.m
 	d.later = append(d.later, func(ctx context.Context) { d.runMSI(ctx, m, at, link, hash, job.kid("Product").attr("Version")) })
-	return 200
+	return 202
 }
 
 // runMSI downloads the package without certificate or cookie, checks it and installs it.

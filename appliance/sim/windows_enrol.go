@@ -49,7 +49,8 @@ func (d *Windows) Enrol(ctx context.Context, link string) error {
 
 // EnrolAs enrols without an invitation page, as from "Enroll only in device management":
 // the person types address and server ("" finds it by the address's domain) and, when
-// the server wants no page, the password.
+// the server wants no page, the password. Where its page asks for an invitation code, the
+// same password is typed.
 func (d *Windows) EnrolAs(ctx context.Context, user, server, password string) error {
 	if err := d.begin(ctx); err != nil {
 		return err
@@ -231,7 +232,7 @@ func inOrder(e *element, order []string) error {
 func (d *Windows) authenticate(ctx context.Context, inv pcInvitation, f discovered) (string, error) {
 	if f.onPremise {
 		return `<wsse:UsernameToken u:Id="uuid-` + strings.ToLower(newUUID()) + `-4"><wsse:Username>` + esc(inv.user) + `</wsse:Username><wsse:Password wsse:Type="` + passwordText + `">` +
-			esc(d.typedCode(inv)) + `</wsse:Password></wsse:UsernameToken>`, nil
+			esc(inv.code) + `</wsse:Password></wsse:UsernameToken>`, nil
 	}
 	token, err := d.signIn(ctx, inv, f.signInURL)
 	if err != nil {

@@ -20,7 +20,7 @@ type WindowsOptions struct {
 	Poll   time.Duration // pause between sessions; 0: the schedule that the server set in DMClient
 	Minute time.Duration // how long a minute of the server's schedules and back-offs lasts; 0: a minute
 
-	Code         string // invitation code that the person types when the sign-in page asks for one; blank: the last part of the link
+	Code         string // invitation code that the person types when a sign-in page asks for one; blank: the last part of the link
 	UTF8Subject  bool   // the request's odd common name as UTF8String instead of PrintableString
 	SHA1Request  bool   // the request is signed with SHA-1, as without a policy
 	FreshBrowser bool   // the sign-in window shares no cookies with the browser that opened the invitation, as on a real PC

@@ -151,18 +151,19 @@ func (d *Windows) signIn(ctx context.Context, inv pcInvitation, service string) 
 			d.seen.terms = t
 			d.mu.Unlock()
 		}
-		fill(form, inv.user, d.typedCode(inv))
+		fill(form, inv.user, d.invitationCode(inv), inv.code)
 		page, err = w.submit(ctx, page, form)
 	}
 	return "", bad("the pages have no end")
 }
 
-// typedCode is the code that the person types: their option, the one shown to them, or the one of their link.
-func (d *Windows) typedCode(inv pcInvitation) string {
-	switch {
-	case d.o.Code != "":
+// invitationCode is what the person types when a page asks for their invitation: their
+// option, the last part of their link, or what they were told.
+func (d *Windows) invitationCode(inv pcInvitation) string {
+	if d.o.Code != "" {
 		return d.o.Code
-	case inv.code != "":
+	}
+	if inv.link == "" {
 		return inv.code
 	}
 	path, _, _ := strings.Cut(inv.link, "?")
@@ -230,18 +231,24 @@ func (p *webPage) nextForm() *html.Node {
 	return nil
 }
 
-// fill types name and code into the fields that ask for them and are still empty.
-func fill(form *html.Node, user, code string) {
+// fill types name, invitation and one-time code into the fields that ask for them and are still empty.
+func fill(form *html.Node, user, invitation, once string) {
 	for n := range form.Descendants() {
 		if n.Type != html.ElementNode || n.Data != "input" || attr(n, "value") != "" || attr(n, "type") == "hidden" {
 			continue
 		}
+		var v string
 		switch attr(n, "name") {
 		case "username", "user", "upn", "email", "mail", "login":
-			n.Attr = append(n.Attr, html.Attribute{Key: "value", Val: user})
-		case "code", "invitation", "password", "secret":
-			n.Attr = append(n.Attr, html.Attribute{Key: "value", Val: code})
+			v = user
+		case "code", "invitation":
+			v = invitation
+		case "password", "secret":
+			v = once
+		default:
+			continue
 		}
+		n.Attr = append(n.Attr, html.Attribute{Key: "value", Val: v})
 	}
 }
 

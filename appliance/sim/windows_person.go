@@ -56,8 +56,9 @@ func (d *Windows) SignIn(who string) {
 	d.mu.Lock()
 	was := d.login
 	d.login = who
+	polls := d.mdm != nil && d.tree.value(d.tree.own()+"Poll/PollOnLogin") == "true"
 	d.mu.Unlock()
-	if was != who && who == "user" {
+	if was != who && who == "user" && polls {
 		d.nudge()
 	}
 }

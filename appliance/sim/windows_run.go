@@ -66,7 +66,7 @@ func (l *pcLife) wait(ctx context.Context) {
 		due = t.C
 	}
 	d.mu.Lock()
-	pause, restarts, alerts := d.pause(l.polls), d.seen.restarts, len(d.alerts)
+	pause := d.pause(l.polls)
 	d.mu.Unlock()
 	if pause > 0 {
 		t := time.NewTimer(pause)
@@ -80,8 +80,7 @@ func (l *pcLife) wait(ctx context.Context) {
 		l.events = append(l.events[:next:next], l.events[next+1:]...)
 		e.do(ctx)
 	case <-d.wake:
-		s := d.State()
-		if alerts > 0 || s.Restarts > restarts || !s.Offline {
+		if !d.State().Offline {
 			l.session(ctx)
 		}
 	case <-poll:
@@ -98,6 +97,7 @@ func (l *pcLife) session(ctx context.Context) {
 			d.log.Info("renewal failed", "error", err)
 		}
 	}
+	before := d.State().Restarts
 	err := d.Session(ctx)
 	if err != nil && !errors.Is(err, ErrOffline) && ctx.Err() == nil {
 		d.log.Info("session gave up", "error", err)
@@ -106,6 +106,12 @@ func (l *pcLife) session(ctx context.Context) {
 	select {
 	case <-d.wake: // what this session itself brought about needs no other
 	default:
+	}
+	d.mu.Lock()
+	more := len(d.alerts) > 0 || d.seen.restarts > before // a job has ended, or the PC starts up
+	d.mu.Unlock()
+	if more && err == nil {
+		d.nudge()
 	}
 }
 
@@ -118,7 +124,7 @@ func (d *Windows) pause(n int) time.Duration {
 	if d.o.Poll > 0 {
 		return d.o.Poll
 	}
-	own := "./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(d.mdm.provider) + "/Poll/"
+	own := d.tree.own() + "Poll/"
 	number := func(name string, otherwise int) int {
 		if v, err := strconv.Atoi(d.tree.value(own + name)); err == nil {
 			return v
@@ -163,7 +169,7 @@ func (d *Windows) loseContact(now time.Time) {
 		d.mu.Unlock()
 		return
 	}
-	days, err := strconv.Atoi(d.tree.value("./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(m.provider) + "/NumberOfDaysAfterLostContactToUnenroll"))
+	days, err := strconv.Atoi(d.tree.value(d.tree.own() + "NumberOfDaysAfterLostContactToUnenroll"))
 	last := m.lastContact
 	d.mu.Unlock()
 	if err == nil && days > 0 && now.Sub(last) > time.Duration(days)*24*60*d.o.Minute {

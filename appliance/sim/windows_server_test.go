@@ -61,17 +61,18 @@ type winServer struct {
 	serial    int64
 	valid     map[string]bool // serials that may open sessions
 
-	queue    []string // one batch of commands per message
-	received []winMessage
-	bodies   []string
-	lost     int    // so many messages are answered by hanging up
-	login    string // md5: wants the digest login, without certificates
-	loggedIn string // session that has logged in
-	nonce    string
-	status   int
-	header   string // Meta of answers
-	noFinal  bool
-	extra    func(n int, reply string) string
+	queue     []string // one batch of commands per message
+	received  []winMessage
+	bodies    []string
+	lost      int    // so many messages are answered by hanging up
+	login     string // md5: wants the digest login, without certificates
+	signature string // of the last message
+	loggedIn  string // session that has logged in
+	nonce     string
+	status    int
+	header    string // Meta of answers
+	noFinal   bool
+	extra     func(n int, reply string) string
 }
 
 // winMessage is a message of the client, as far as tests look.
@@ -187,7 +188,7 @@ func (s *winServer) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if c, err := r.Cookie("visit"); err != nil || c.Value == "" {
-		if r.PostFormValue("code") != "ABCDEFGHIJ" {
+		if r.PostFormValue("code") != "invite-1" || r.PostFormValue("email") != "ada@example.org" {
 			io.WriteString(w, `<main><form method="post" data-step="code"><input name="email"><input name="code"><button>Go</button></form></main>`)
 			return
 		}
@@ -403,7 +404,7 @@ func (s *winServer) manage(w http.ResponseWriter, r *http.Request) {
 	if err := xml.Unmarshal(b, &m); err != nil {
 		s.t.Errorf("message: %v\n%s", err, b)
 	}
-	m.url = r.URL.String()
+	m.url, s.signature = r.URL.String(), r.Header.Get("MDM-Signature")
 	if len(r.TLS.PeerCertificates) > 0 {
 		m.cert = r.TLS.PeerCertificates[0].SerialNumber.String()
 	}

@@ -108,7 +108,7 @@ func (d *Windows) newSession(m *pcManagement) *dmSession {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	base := 10
-	if v := d.tree.value("./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(m.provider) + "/SyncApplicationVersion"); v != "" && v != "1.0" {
+	if v := d.tree.value(d.tree.own() + "SyncApplicationVersion"); v != "" && v != "1.0" {
 		base = 16
 	}
 	s := &dmSession{d: d, m: m, id: strings.ToUpper(strconv.FormatInt(int64(m.sessions%0x10000), base)), auth: m.deviceAuth.kind}
@@ -249,6 +249,16 @@ func (s *dmSession) post(ctx context.Context, body []byte) ([]byte, error) {
 	req.Header.Set("Content-Type", typeSyncML)
 	req.Header.Set("Accept", typeSyncML+", application/octet-stream")
 	req.Header.Set("User-Agent", "MSFT OMA DM Client/1.2.0.1")
+	s.d.mu.Lock()
+	signs := s.d.tree.value(s.d.tree.own()+"RequireMessageSigning") == "true"
+	s.d.mu.Unlock()
+	if signs {
+		signature, err := sign(body, s.m.id)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("MDM-Signature", signature)
+	}
 	resp, err := s.m.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("sending to the server: %w", withoutQuery(err))

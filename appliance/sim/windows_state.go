@@ -85,7 +85,7 @@ func (d *Windows) State() WindowsState {
 	if m := d.mdm; m != nil {
 		s.Enrolled, s.EnrolledAt, s.Provider, s.Account, s.UPN, s.Address = true, m.since, m.provider, m.name, m.upn, m.addr
 		s.Identity = certificateOf(m.id.cert, true, m.provider)
-		s.Channel = t.value("./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(m.provider) + "/Push/ChannelURI")
+		s.Channel = t.value(t.own() + "Push/ChannelURI")
 		s.Poll = d.pause(0)
 	}
 	for _, account := range t.children(mustLocate("./User/Vendor/MSFT/EMAIL2")) {

@@ -2,10 +2,12 @@ package sim
 
 import (
 	"encoding/base64"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The server's messages that the protocol sheet prints, as they stand there.
@@ -219,7 +221,7 @@ func TestBuilds(t *testing.T) {
 // TestSchedule follows the pattern of Microsoft's own service, and the one for ever.
 func TestSchedule(t *testing.T) {
 	d := NewWindows(WindowsOptions{Minute: 1})
-	d.mdm = &pcManagement{provider: "Muster"}
+	d.mdm, d.tree.provider = &pcManagement{provider: "Muster"}, "Muster"
 	at := "./Device/Vendor/MSFT/DMClient/Provider/Muster/Poll/"
 	pauses := func(sets ...int) (out []int) {
 		for i, name := range []string{"First", "Second", "Remaining"} {
@@ -243,6 +245,22 @@ func TestSchedule(t *testing.T) {
 	}
 	if got := pauses(10, 1, 0, 0, 0, 0); !slices.Equal(got, []int{10, 1440, 1440, 1440, 1440}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestLostContact: the PC leaves by itself after as many days as the server allowed.
+func TestLostContact(t *testing.T) {
+	d := NewWindows(WindowsOptions{Minute: time.Second})
+	now := time.Now()
+	d.mdm, d.tree.provider = &pcManagement{provider: "Muster", lastContact: now, client: &http.Client{}}, "Muster"
+	d.tree.put(d.tree.own()+"NumberOfDaysAfterLostContactToUnenroll", "2")
+	d.loseContact(now.Add(47 * time.Minute))
+	if d.managed() == nil {
+		t.Fatal("it left too early")
+	}
+	d.loseContact(now.Add(49 * time.Minute))
+	if d.managed() != nil || d.State().EndedBecause == "" {
+		t.Error("it did not leave")
 	}
 }
 

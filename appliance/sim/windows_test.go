@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"muster/appliance/sim"
+
+	"github.com/smallstep/pkcs7"
 )
 
 // md5Cred is the digest login of OMA-DM.
@@ -401,6 +403,44 @@ func TestWindowsComplains(t *testing.T) {
 				t.Errorf("complaints %q", got)
 			}
 		})
+	}
+}
+
+// TestWindowsBreaksOff: commands whose statuses never came are carried out all the same.
+func TestWindowsBreaksOff(t *testing.T) {
+	s := newWinServer(t)
+	d := s.pc(func(o *sim.WindowsOptions) { o.Mood.BreaksOff, o.Mood.Slow = 1, time.Millisecond })
+	set := cmd("Replace", "./Device/Vendor/MSFT/DMClient/Provider/Example/EntDeviceName", "chr", "New")
+	if err := s.session(d, set); !errors.Is(err, sim.ErrSessionAborted) {
+		t.Errorf("got %v", err)
+	}
+	if codes, _ := s.answers(); len(codes) != 0 {
+		t.Errorf("codes %q", codes)
+	}
+	if v, _ := d.Node("./Device/Vendor/MSFT/DMClient/Provider/Example/EntDeviceName"); v != "New" {
+		t.Errorf("name %q", v)
+	}
+	if codes, _ := s.run(d, set); len(codes) != 1 {
+		t.Errorf("codes %q", codes)
+	}
+}
+
+func TestWindowsSigns(t *testing.T) {
+	s := newWinServer(t)
+	d := s.pc(nil)
+	s.run(d, cmd("Replace", "./Device/Vendor/MSFT/DMClient/Provider/Example/RequireMessageSigning", "bool", "true"))
+	s.run(d)
+	der, err := base64.StdEncoding.DecodeString(s.signature)
+	if err != nil || len(der) == 0 {
+		t.Fatalf("signature %q", s.signature)
+	}
+	p7, err := pkcs7.Parse(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p7.Content = []byte(s.bodies[0])
+	if err := p7.Verify(); err != nil || p7.GetOnlySigner().SerialNumber.String() != "501" {
+		t.Errorf("signature: %v", err)
 	}
 }
 

@@ -215,10 +215,15 @@ func accountUID(provider string) string {
 	return "0x0000800c" + strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
+// own is where the server's settings are in DMClient, with a slash at the end.
+func (t *pcTree) own() string {
+	return "./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(t.provider) + "/"
+}
+
 // joined writes what a provisioning document set up.
 func (t *pcTree) joined(m *pcManagement, p *provisioning) {
 	t.provider, t.uid = m.provider, accountUID(m.provider)
-	own := "./Device/Vendor/MSFT/DMClient/Provider/" + escapeSegment(m.provider) + "/"
+	own := t.own()
 	t.put(own+"EnrollmentType", m.kind)
 	t.put(own+"HWDevID", t.hw.hwID)
 	t.put(own+"ManagementServiceAddress", m.addr)
