@@ -43,7 +43,7 @@ func (r *dmRun) addTwice(l pcLoc) int {
 	if account, ok := l.account(); ok && l.csp() == "ActiveSync" {
 		r.note("an Add on an existing ActiveSync account deletes it")
 		if r.atomic > 0 {
-			r.undone[account.key()] = nil
+			r.undone[account.key()] = true
 		} else {
 			r.d.tree.remove(account)
 		}

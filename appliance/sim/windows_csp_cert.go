@@ -147,6 +147,7 @@ func (r *dmRun) enrolSCEP(l pcLoc) int {
 		}
 	}
 	r.d.tree.put(at+"/Status", "2")
+	r.d.tree.put(at+"/ErrorCode", "0")
 	d, key := r.d, account.key()
 	d.later = append(d.later, func(ctx context.Context) { d.scep(ctx, at, key, settings) })
 	return 200
@@ -164,7 +165,7 @@ func (d *Windows) scep(ctx context.Context, at, key string, settings map[string]
 		d.seen.lastError = err.Error()
 		d.log.Info("enrolment by SCEP failed", "error", err)
 		d.tree.put(at+"/Status", "16")
-		d.tree.put(at+"/ErrorCode", strconv.FormatInt(-2146893823, 10)) // 0x80090001 as a signed number
+		d.tree.put(at+"/ErrorCode", "-2146893823") // 0x80090001 as a signed number
 		return
 	}
 	d.tree.ids[key] = id

@@ -436,10 +436,10 @@ func (d *Windows) renewAndNote(ctx context.Context, m *pcManagement) error {
 	status, code := "2", "0"
 	var w *WindowsError
 	if err != nil {
-		status, code = "3", strconv.FormatUint(hrUnknown, 10)
+		status, code = "3", hresult(hrUnknown)
 		if errors.As(err, &w) {
 			w.Step = "renewal"
-			code = strconv.FormatUint(uint64(w.HRESULT), 10)
+			code = hresult(w.HRESULT)
 		}
 	}
 	d.mu.Lock()
@@ -454,6 +454,9 @@ func (d *Windows) renewAndNote(ctx context.Context, m *pcManagement) error {
 	d.mu.Unlock()
 	return err
 }
+
+// hresult writes a result as the signed number that a node of format int holds.
+func hresult(hr uint32) string { return strconv.FormatInt(int64(int32(hr)), 10) }
 
 func (d *Windows) renew(ctx context.Context, m *pcManagement) error {
 	if !m.robo {

@@ -17,9 +17,9 @@ type dmRun struct {
 	answers  []dmAnswer
 	notes    []string // complaints
 
-	atomic  int                 // how deep in Atomics
-	touched map[string]pcLoc    // accounts that this command or Atomic changed
-	undone  map[string][]string // what remains to be done although an Atomic failed
+	atomic  int              // how deep in Atomics
+	touched map[string]pcLoc // accounts that this command or Atomic changed
+	undone  map[string]bool  // accounts that go although their Atomic failed
 }
 
 // dmAnswer is a status, and what a Get found.
@@ -143,7 +143,7 @@ func (r *dmRun) atomically(c syncCommand) {
 	t := r.d.tree
 	before := t.copy()
 	later, again := len(r.d.later), r.d.again
-	r.touched, r.undone = map[string]pcLoc{}, map[string][]string{}
+	r.touched, r.undone = map[string]pcLoc{}, map[string]bool{}
 	r.atomic++
 	codes := make([]int, len(c.kids))
 	failed := -1

@@ -21,7 +21,6 @@ type pcInvitation struct {
 	code         string
 	link         string // the invitation's own address
 	browser      edge
-	accessToken  string
 }
 
 // edge is the browser of a PC as far as enrolment needs one.
@@ -96,7 +95,7 @@ func (d *Windows) deepLink(page *webPage) (pcInvitation, error) {
 	if o := v.Get("ownership"); o != "" && o != "1" && o != "2" && o != "3" {
 		d.complain("the deep link's ownership is %q", o)
 	}
-	inv.user, inv.server, inv.accessToken = v.Get("username"), v.Get("servername"), v.Get("accesstoken")
+	inv.user, inv.server = v.Get("username"), v.Get("servername")
 	return inv, nil
 }
 

@@ -64,7 +64,6 @@ type soapMessage struct {
 	action, reply string // the two actions
 	security      string // content of the wsse:Security header; blank: no such header
 	body          string // content of s:Body
-	faultAction   bool
 }
 
 // call posts a message and returns the first element of the answer's body. Every way

@@ -23,9 +23,7 @@ type provisioning struct {
 	provider      string       // of DMClient
 	client        map[string]string
 	poll          map[string]string
-	hasApp        bool
 	hasDMClient   bool
-	withoutRetry  bool
 	keyContainers int
 }
 
@@ -66,7 +64,6 @@ func (r *wapReader) read(b []byte) (*provisioning, error) {
 		case "CertificateStore":
 			err = r.certificates(c)
 		case "APPLICATION":
-			r.p.hasApp = true
 			err = r.application(c)
 		case "DMClient":
 			r.p.hasDMClient = true
