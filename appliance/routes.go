@@ -33,7 +33,15 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
 	mux.Handle("/", a.pages)
-	return mux, nil
+	return asDeclared(mux), nil
+}
+
+// asDeclared keeps browsers from taking any answer for something other than its content type says.
+func asDeclared(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // deviceRoutes are for devices only: no cookies, no pages, no redirects.
@@ -41,7 +49,7 @@ func (a *Appliance) deviceRoutes() http.Handler {
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
 	mux.Handle("/mdm/apple/", a.apple.Handler())
-	return mux
+	return asDeclared(mux)
 }
 
 // byHost shares one listener: device paths go to the device routes under either name, everything else to the browser routes.
