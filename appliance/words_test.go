@@ -171,7 +171,7 @@ func TestEveryProfileFieldHasWords(t *testing.T) {
 				}
 			}
 			if f.Group != "" {
-				needWords(t, "group."+f.Group)
+				needWords(t, "field."+string(d.Type)+".group."+f.Group)
 			}
 		}
 	}

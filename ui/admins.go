@@ -47,7 +47,7 @@ type adminLine struct {
 	*fleet.Admin
 	RoleName, Scope string
 	Status          Status
-	Self            bool
+	Self, Factor    bool // Factor: a second factor is set up
 }
 
 func (q *Request) adminTabs(current string) []Tab {
@@ -79,7 +79,7 @@ func (u *UI) roleNames(q *Request) (map[fleet.RoleID]string, []*fleet.Role, erro
 }
 
 func (q *Request) adminLine(m *fleet.Admin, names map[fleet.RoleID]string) adminLine {
-	line := adminLine{Admin: m, RoleName: names[m.Role], Self: q.Admin != nil && m.ID == q.Admin.ID, Scope: q.scope(m)}
+	line := adminLine{Admin: m, Factor: m.TOTP != nil, RoleName: names[m.Role], Self: q.Admin != nil && m.ID == q.Admin.ID, Scope: q.scope(m)}
 	switch {
 	case m.Disabled:
 		line.Status = Status{Kind: Mute, Word: q.T("admins.status.disabled"), Icon: "ban"}

@@ -141,6 +141,9 @@ func (q *Request) auditRow(r *fleet.AuditRecord) auditRow {
 	if key := "audit.line." + r.Verb; q.Words.Has(key) {
 		row.Text = q.T(key, "what", what)
 	}
+	if key := "audit.self." + r.Verb; id != "" && id == r.Actor && q.Words.Has(key) {
+		row.Text = q.T(key)
+	}
 	if i, ok := auditIcons[r.Verb]; ok {
 		row.Icon, row.Kind = i.icon, i.kind
 	}

@@ -29,6 +29,7 @@ func (u *UI) certificateRoutes() {
 const (
 	purposeManagement = "management"
 	purposeAccess     = "access"
+	purposeOwn        = "own" // of Muster itself: signing profiles, handing out certificates, telling what was revoked
 )
 
 var certificateStates = []string{fleet.CertificateLive, fleet.CertificateSuperseded, fleet.CertificateRevoked, fleet.CertificateExpired}
@@ -75,6 +76,8 @@ func (u *UI) certificates(q *Request) error {
 	}
 	if days, err := strconv.Atoi(form.Value("within")); err == nil && days > 0 && days <= 3660 {
 		fl.ExpiresBefore = u.now().AddDate(0, 0, days)
+	} else if fl.Device == "" {
+		fl.ExpiresBefore = u.now().AddDate(100, 0, 0) // in the order of their end, not of their numbers
 	}
 	list, err := u.fleet.Certificates(q.Context(), q.Actor, fl, fleet.ListQuery{Search: form.Value("q"), Cursor: form.Value("cursor")})
 	if err != nil {
@@ -88,12 +91,15 @@ func (u *UI) certificates(q *Request) error {
 		page.Within = append(page.Within, Option{Value: strconv.Itoa(d), Word: q.Words.N("certificates.within", d, nil)})
 	}
 	for _, c := range list.Items {
+		if c.Purpose != purposeManagement && c.Purpose != purposeAccess {
+			continue // Muster's own stand in the calendar
+		}
 		page.Rows = append(page.Rows, q.certificateRow(c))
 		if page.Device != "" {
 			page.Name = c.DeviceName
 		}
 	}
-	page.Pager = q.morePages(list.Next, q.Words.N("certificates.count", len(list.Items), nil))
+	page.Pager = q.morePages(list.Next, q.Words.N("certificates.count", len(page.Rows), nil))
 	page.Empty = Empty{Icon: "certificate", Title: q.T("certificates.empty.title"), Text: q.T("certificates.empty.text")}
 	if form.Value("q") != "" || form.Value("within") != "" || form.Value("state") != fleet.CertificateLive || page.Device != "" {
 		page.Empty = Empty{Icon: "search", Title: q.T("certificates.none.title"), Text: q.T("certificates.none.text"),
@@ -222,7 +228,7 @@ type calendarPage struct {
 // certificateCalendar says in plain words what expires when and who must do what (P16).
 func (u *UI) certificateCalendar(q *Request) error {
 	page := calendarPage{Tabs: q.certificateTabs("calendar")}
-	held := map[string]*heldCertificates{purposeManagement: {}, purposeAccess: {}}
+	held := map[string]*heldCertificates{purposeManagement: {}, purposeAccess: {}, purposeOwn: {}}
 	if err := u.countHeld(q, held); err != nil {
 		return err
 	}
@@ -254,17 +260,23 @@ func (u *UI) certificateCalendar(q *Request) error {
 		page.Rows = append(page.Rows, row)
 	}
 	days := int(settings.RenewBefore / (24 * time.Hour))
-	for _, purpose := range []string{purposeManagement, purposeAccess} {
+	for _, purpose := range []string{purposeManagement, purposeAccess, purposeOwn} {
 		h := held[purpose]
+		if purpose == purposeOwn && h.all == 0 {
+			continue
+		}
 		row := calendarRow{What: q.T("calendar." + purpose), Detail: h.text(q), End: h.first, Status: q.endStatus(h.first, 14),
 			Who: q.T("calendar.who.muster"), Link: "/certificates", Word: q.T("calendar.see")}
-		if purpose == purposeManagement {
+		switch purpose {
+		case purposeManagement:
 			row.Do = q.Words.N("calendar.do.management", days, nil)
-		} else {
+		case purposeAccess:
 			row.Do = q.T("calendar.do.access")
+		case purposeOwn:
+			row.Do, row.Link = q.T("calendar.do.own"), ""
 		}
 		if h.all == 0 {
-			row.Status, row.Link = Status{Kind: Mute, Word: q.T("calendar.none")}, ""
+			row.Detail, row.Link = "", ""
 		}
 		page.Rows = append(page.Rows, row)
 	}
@@ -289,14 +301,17 @@ func (h *heldCertificates) text(q *Request) string {
 func (u *UI) countHeld(q *Request, held map[string]*heldCertificates) error {
 	query := fleet.ListQuery{Limit: 500}
 	for range 10 {
-		list, err := u.fleet.Certificates(q.Context(), q.Actor, fleet.CertificateFilter{State: fleet.CertificateLive}, query)
+		list, err := u.fleet.Certificates(q.Context(), q.Actor, fleet.CertificateFilter{State: fleet.CertificateLive, ExpiresBefore: u.now().AddDate(100, 0, 0)}, query)
 		if err != nil {
 			return err
 		}
 		for _, c := range list.Items {
 			h := held[c.Purpose]
-			if h == nil {
-				continue
+			switch {
+			case h == nil && c.Purpose == "tls":
+				continue // has a line of its own
+			case h == nil:
+				h = held[purposeOwn]
 			}
 			if h.all == 0 {
 				h.first = c.NotAfter
@@ -338,6 +353,9 @@ func (q *Request) endStatus(end time.Time, warn int) Status {
 		return Status{Kind: Bad, Word: q.Words.N("calendar.left", left, nil)}
 	case left < warn:
 		return Status{Kind: Warn, Word: q.Words.N("calendar.left", left, nil)}
+	}
+	if left > 2*365 {
+		return Status{Kind: Good, Word: q.Words.Ago(end)}
 	}
 	return Status{Kind: Good, Word: q.Words.N("calendar.left", left, nil)}
 }

@@ -41,7 +41,7 @@ type devicePage struct {
 	MayEdit  bool
 	Sync     bool // offered now
 	Standing standingView
-	Profiles []profileRow
+	Profiles []heldProfile
 	Open     []orderView
 	Past     []orderView
 	MorePast string
@@ -72,8 +72,8 @@ type standingView struct {
 	AwaitsContact bool // the times of nudges are of interest
 }
 
-// profileRow is one profile on a device.
-type profileRow struct {
+// heldProfile is one profile on a device.
+type heldProfile struct {
 	fleet.ProfileStatus
 	TypeWord string
 	Href     string
@@ -182,12 +182,15 @@ func (q *Request) standingView(d *fleet.Device, s *fleet.Standing, profiles []fl
 	v := standingView{Kind: Warn, Last: s.Last, Nudged: s.Nudged, Next: s.NextTry, Text: q.Say(s.Reason)}
 	switch {
 	case code == "well":
-		v.Kind, v.Title = Good, q.T("standing.well")
+		v.Kind, v.Title, v.Text, v.Next = Good, q.T("standing.well"), q.T("standing.text.well"), nil
 	case code == "standing.profile":
 		q.standingProfile(&v, d, s, profiles)
 	case strings.HasPrefix(code, "standing."):
 		status := q.deviceStateStatus(d.State)
 		v.Kind, v.Icon, v.Title = status.Kind, status.Icon, status.Word
+		if key := "standing.text." + string(d.State); q.Words.Has(key) {
+			v.Text = q.T(key) // the heading says the state already
+		}
 		v.AwaitsContact = d.State == fleet.Enrolling || d.State == fleet.Retiring || d.State == fleet.Wiping
 		if waiting := s.Reason.Args["waiting"]; waiting != "" && !strings.HasPrefix(waiting, "apple.not") {
 			why := fleet.Why(waiting, "platform", string(d.Platform))
@@ -270,7 +273,7 @@ func (q *Request) mayRetry(p fleet.ProfileStatus) bool {
 
 func (q *Request) deviceProfiles(page *devicePage, profiles []fleet.ProfileStatus) error {
 	for _, p := range profiles {
-		r := profileRow{ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
+		r := heldProfile{ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
 		if q.Actor.May(fleet.ProfilesRead) {
 			r.Href = "/profiles/" + string(p.Profile)
 		}

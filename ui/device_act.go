@@ -18,7 +18,7 @@ type actPage struct {
 	Text     string
 	Status   string // how long ago it called in, for what waits for that
 	Ways     []wayView
-	Rows     []removalRow
+	Rows     []removedData
 	Warning  string
 	Danger   bool
 	Type     string // name that must be typed
@@ -36,8 +36,8 @@ type actPage struct {
 // wayView is one of the two reasons for a wipe.
 type wayView struct{ Icon, Title, Text, Href, Word string }
 
-// removalRow is one row of the table of what goes and what stays.
-type removalRow struct {
+// removedData is one row of the table of what goes and what stays.
+type removedData struct {
 	Data, Outcome string
 	Stays         bool
 	Items         []string
@@ -105,19 +105,21 @@ func (q *Request) showAct(status int, form Form) error {
 			return err
 		}
 		for _, r := range rows {
-			page.Rows = append(page.Rows, q.removalRow(r))
+			page.Rows = append(page.Rows, q.removedData(r))
 		}
 	}
-	if action == fleet.ActDelete && d.Ownership == fleet.Personal {
+	if action == fleet.ActDelete && deviceEnded(d.State) {
+		page.Text, page.Warning, page.Rows = q.T("device.delete.ended"), q.T("act.undo.delete.ended"), nil
+	} else if action == fleet.ActDelete && d.Ownership == fleet.Personal {
 		page.Notes = append(page.Notes, q.T("act.delete.personal"))
 	}
 	page.Fields = q.actFields(c, d, form)
 	return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
 }
 
-func (q *Request) removalRow(r fleet.RemovalRow) removalRow {
+func (q *Request) removedData(r fleet.RemovalRow) removedData {
 	code := r.Outcome.Code
-	return removalRow{Data: q.word("data", r.Data), Outcome: q.Say(r.Outcome), Stays: strings.HasSuffix(code, "stays") || strings.HasSuffix(code, "not-applicable"), Items: r.Items, Serials: r.Serials}
+	return removedData{Data: q.word("data", r.Data), Outcome: q.Say(r.Outcome), Stays: strings.HasSuffix(code, "stays") || strings.HasSuffix(code, "not-applicable"), Items: r.Items, Serials: r.Serials}
 }
 
 // actFields are the options that apply to this device. Whether a device counts as
@@ -144,10 +146,10 @@ func (q *Request) actFields(c fleet.ActionChoice, d *fleet.Device, form Form) []
 		out = append(out, f)
 	}
 	if has("keep-data-plan") && form.Value("for") != wayLost {
-		out = append(out, field("keep-data-plan", "check"))
+		out = append(out, field("keep_data_plan", "check"))
 	}
 	if has("no-proximity") && form.Value("for") != wayLost {
-		out = append(out, field("no-proximity", "check"))
+		out = append(out, field("no_proximity", "check"))
 	}
 	if has("obliterate") {
 		f := field("obliterate", "select")
@@ -178,7 +180,7 @@ func (u *UI) act(q *Request) error {
 		return q.showAct(http.StatusUnprocessableEntity, form)
 	}
 	o := fleet.ActionOptions{Message: strings.TrimSpace(form.Value("message")), Phone: strings.TrimSpace(form.Value("phone")), PIN: strings.TrimSpace(form.Value("pin")),
-		KeepDataPlan: form.Value("keep-data-plan") != "", NoProximity: form.Value("no-proximity") != "", Obliterate: form.Value("obliterate"), Stolen: action == fleet.ActWipe && way == wayLost}
+		KeepDataPlan: form.Value("keep_data_plan") != "", NoProximity: form.Value("no_proximity") != "", Obliterate: form.Value("obliterate"), Stolen: action == fleet.ActWipe && way == wayLost}
 	confirm := strings.TrimSpace(form.Value("confirm"))
 	if strings.EqualFold(confirm, strings.TrimSpace(d.Name)) { // as the page's script has it
 		confirm = d.Name

@@ -99,7 +99,7 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 			at[d.Category] = i
 			page.Facts = append(page.Facts, factGroup{Key: string(d.Category), Title: q.T("category." + string(d.Category))})
 		}
-		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(f.Key), Value: q.factValue(d.Kind, f.Value), Mono: monoFact(f.Key), At: f.At})
+		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(f.Key), Value: q.factValue(d, f.Value), Mono: monoFact(f.Key), At: f.At})
 	}
 	if page.Apps, err = q.ui.fleet.Apps(q.Context(), q.Actor, page.Device.ID); err != nil {
 		return err
@@ -139,7 +139,13 @@ func monoFact(k fleet.FactKey) bool {
 
 // factValue writes a stored fact by its kind. What does not fit its kind is
 // written as it is.
-func (q *Request) factValue(kind string, v any) any {
+func (q *Request) factValue(d fleet.FactDeclaration, v any) any {
+	kind := d.Kind
+	if name, ok := v.(string); ok && d.Key == fleet.FactOS {
+		if system := systemWord(fleet.Platform(name), ""); system != "" {
+			return system
+		}
+	}
 	switch v := v.(type) {
 	case bool:
 		if v {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"muster/appliance/fleet"
@@ -39,7 +40,7 @@ type orderView struct {
 	Life     []lifeStep
 	Ended    time.Time
 	Ordered  time.Time
-	Options  []string
+	Options  string
 	Evidence []evidenceView
 	CallOff  bool
 	PIN      bool
@@ -100,6 +101,9 @@ func (q *Request) deviceOrders(page *devicePage, _ []fleet.ProfileStatus) error 
 func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
 	v := choiceView{Type: c.Type, Word: q.word("action", string(c.Type)), Icon: actionIcon(c.Type), Text: q.Say(c.Reason), AtOnce: c.Type == fleet.ActSync,
 		Danger: c.Type == fleet.ActWipe || c.Type == fleet.ActRetire || c.Type == fleet.ActDelete, Href: "/devices/" + string(d.ID) + "/act/" + string(c.Type)}
+	if c.Offered && c.Type == fleet.ActDelete && deviceEnded(d.State) {
+		v.Text = q.T("device.delete.ended")
+	}
 	return v
 }
 
@@ -135,9 +139,10 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 			break
 		}
 	}
+	var options []string
 	option := func(on bool, key string, pairs ...any) {
 		if on {
-			v.Options = append(v.Options, q.T("device.option."+key, pairs...))
+			options = append(options, q.T("device.option."+key, pairs...))
 		}
 	}
 	o := a.Options
@@ -147,6 +152,7 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 	option(o.KeepDataPlan, "keep-data-plan")
 	option(o.NoProximity, "no-proximity")
 	option(o.Obliterate != "", "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	v.Options = capital(strings.Join(options, "; "))
 	return v
 }
 

@@ -48,6 +48,15 @@ func (q *Request) deviceStateStatus(s fleet.State) Status {
 	return out
 }
 
+// deviceEnded says whether management of a device in this state is over.
+func deviceEnded(s fleet.State) bool {
+	switch s {
+	case fleet.Retired, fleet.Wiped, fleet.Left, fleet.Closed:
+		return true
+	}
+	return false
+}
+
 func (q *Request) deliveryStatus(s fleet.ProfileStatusCode) Status {
 	out := Status{Word: q.word("status", string(s)), Kind: Mute}
 	switch s {

@@ -33,7 +33,7 @@ type devicesPage struct {
 	Chips   []chip
 	People  []Button // whose name the search fits
 	Clear   string   // address without any filter; "" when none is in use
-	Rows    []deviceRow
+	Rows    []listedDevice
 	Columns []column
 	Pager   Pager
 	Empty   *Empty
@@ -50,7 +50,7 @@ type column struct {
 	Sorted     string // "ascending", "descending" or ""
 }
 
-type deviceRow struct {
+type listedDevice struct {
 	ID                  fleet.DeviceID
 	Name, Icon          string
 	Person, PersonHref  string
@@ -259,9 +259,9 @@ func (q *Request) personName(id fleet.PersonID) (string, error) {
 	return p.Name, nil
 }
 
-func (q *Request) deviceRows(list []*fleet.Device) ([]deviceRow, error) {
+func (q *Request) deviceRows(list []*fleet.Device) ([]listedDevice, error) {
 	names := map[fleet.PersonID]string{}
-	var out []deviceRow
+	var out []listedDevice
 	for _, d := range list {
 		name, known := names[d.Person]
 		if !known {
@@ -271,7 +271,7 @@ func (q *Request) deviceRows(list []*fleet.Device) ([]deviceRow, error) {
 			}
 			names[d.Person] = name
 		}
-		r := deviceRow{ID: d.ID, Name: d.Name, Icon: platformIcon(d.Platform), Person: name, Model: d.Model, System: systemWord(d.Platform, d.OSVersion), Side: q.word("ownership", string(d.Ownership)), Seen: d.LastSeen}
+		r := listedDevice{ID: d.ID, Name: d.Name, Icon: platformIcon(d.Platform), Person: name, Model: d.Model, System: systemWord(d.Platform, d.OSVersion), Side: q.word("ownership", string(d.Ownership)), Seen: d.LastSeen}
 		if r.Model == "" {
 			r.Model = q.word("platform", string(d.Platform))
 		}

@@ -12,7 +12,7 @@ import (
 // domain stands in for the fleet: it keeps just enough state for the pages of
 // set-up, sign-in and enrolment. Passwords and codes are fixed.
 type domain struct {
-	ui.Domain // what these pages never ask; asking it all the same is a panic
+	ui.Domain // screens with tests of their own
 	mu        sync.Mutex
 	settings  *fleet.Settings
 	admin     *fleet.Admin

@@ -284,9 +284,9 @@ func (p *invited) write(q *Request, settings *fleet.Settings) {
 	} else {
 		lang = words.English
 	}
-	p.Language = q.T("lang." + string(lang))
+	p.Language = q.T("invitation.mail.in." + string(lang))
 	p.Facts = []FactLine{{Name: q.T("invitation.person"), Value: name}, {Name: q.T("invitation.for"), Value: q.invitedTo(i.Platform)},
-		{Name: q.T("invitation.ownership"), Value: q.T("owner." + string(i.Ownership))}, {Name: q.T("invitation.uses"), Value: q.Words.N("invitation.uses.times", i.Uses, nil)},
+		{Name: q.T("person.device.owner"), Value: q.T("owner." + string(i.Ownership))}, {Name: q.T("invitation.uses.label"), Value: q.Words.N("invitation.uses.times", i.Uses, nil)},
 		{Name: q.T("invitation.expires"), Value: q.Words.DateTime(i.Expires)}}
 	theirs := q.ui.render.Printer(lang)
 	key := "invitation.mail.text"

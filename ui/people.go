@@ -272,8 +272,11 @@ func (u *UI) person(q *Request) error {
 	if person.Language != "" {
 		language = q.T("lang." + person.Language)
 	}
-	p.Facts = []FactLine{{Name: q.T("person.mail"), Value: orDash(person.Mail)}, {Name: q.T("person.upn"), Value: orDash(person.UPN), Hint: q.T("person.upn.short")},
-		{Name: q.T("person.language"), Value: language}}
+	p.Facts = []FactLine{{Name: q.T("person.mail"), Value: orDash(person.Mail)}, {Name: q.T("person.upn"), Value: orDash(person.UPN), Hint: q.T("person.upn.short")}}
+	if strings.EqualFold(person.Mail, person.UPN) {
+		p.Facts = []FactLine{{Name: q.T("person.both"), Value: person.Mail}}
+	}
+	p.Facts = append(p.Facts, FactLine{Name: q.T("person.language"), Value: language})
 	if len(person.Tags) > 0 {
 		p.Facts = append(p.Facts, FactLine{Name: q.T("ui.tags"), Value: tagText(person.Tags)})
 	}

@@ -42,7 +42,9 @@ type settingGroup struct {
 	Title    string
 	Fields   []settingField
 	Advanced []settingField
-	Open     bool // the advanced ones hold something worth seeing
+	Open     bool   // the advanced ones hold something worth seeing
+	Note     string // where all of them count
+	WhenSays string // when all of them count
 }
 
 // settingField is one setting in the form.
@@ -188,7 +190,35 @@ func (q *Request) settingGroups(d fleet.Declaration, platforms []fleet.Platform,
 		g.Advanced = append(g.Advanced, f)
 		g.Open = g.Open || f.Error() != "" || form.Value(f.Name) != settingText(fd.Default)
 	}
+	for i := range groups {
+		groups[i].gather()
+	}
 	return groups, shown, nil
+}
+
+// gather says once, at the heading, what holds for all fields of the group, and the rest with each field's hint.
+func (g *settingGroup) gather() {
+	all := []*settingField{}
+	for i := range g.Fields {
+		all = append(all, &g.Fields[i])
+	}
+	for i := range g.Advanced {
+		all = append(all, &g.Advanced[i])
+	}
+	if len(all) > 1 && !slices.ContainsFunc(all, func(f *settingField) bool { return f.Note != all[0].Note }) {
+		g.Note = all[0].Note
+	}
+	if len(all) > 1 && !slices.ContainsFunc(all, func(f *settingField) bool { return f.WhenSays != all[0].WhenSays }) {
+		g.WhenSays = all[0].WhenSays
+	}
+	for _, f := range all {
+		if g.Note == "" && f.Note != "" {
+			f.Hint = strings.TrimSpace(f.Hint + " " + f.Note)
+		}
+		if g.WhenSays != "" {
+			f.WhenSays = ""
+		}
+	}
 }
 
 func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []fleet.Platform, form Form, refs map[fleet.ProfileType][]Option) settingField {
@@ -318,7 +348,24 @@ func (q *Request) referable() (map[fleet.ProfileType][]Option, error) {
 // settingLines are a profile's settings in words, by heading; what does not count is left out.
 type settingLines struct {
 	Title string
+	Note  string // where all of them count
 	Lines []FactLine
+}
+
+func (g *settingLines) gather() {
+	if len(g.Lines) < 2 {
+		return
+	}
+	note := g.Lines[0].Hint
+	for _, l := range g.Lines {
+		if l.Hint != note {
+			return
+		}
+	}
+	g.Note = note
+	for i := range g.Lines {
+		g.Lines[i].Hint = ""
+	}
 }
 
 func (q *Request) settingsInWords(t fleet.ProfileType, v fleet.Values, platforms []fleet.Platform) ([]settingLines, error) {
@@ -345,6 +392,9 @@ func (q *Request) settingsInWords(t fleet.ProfileType, v fleet.Values, platforms
 		}
 		g := &out[len(out)-1]
 		g.Lines = append(g.Lines, FactLine{Name: q.T(fieldWord(t, fd.Key)), Value: value, Hint: q.saysWhere(fleet.Field{Platforms: fd.Platforms}, platforms)})
+	}
+	for i := range out {
+		out[i].gather()
 	}
 	return out, nil
 }
@@ -388,5 +438,18 @@ func (q *Request) saysSetting(t fleet.ProfileType, fd fleet.Field, x any, links 
 		}
 		return p.Name, nil
 	}
+	if name, ok := wholeVariable(text); ok && fd.Template && q.Words.Has("variable.whole."+name) {
+		return q.T("variable.whole." + name), nil
+	}
 	return text, nil
+}
+
+// wholeVariable is the name of the variable that a text consists of.
+func wholeVariable(text string) (string, bool) {
+	name, ok := strings.CutPrefix(strings.TrimSpace(text), "{{")
+	if !ok {
+		return "", false
+	}
+	name, ok = strings.CutSuffix(name, "}}")
+	return strings.TrimSpace(name), ok && !strings.ContainsAny(name, "{}")
 }

@@ -120,7 +120,7 @@ func (w *wizard) show(status int, step string) error {
 		p.Head = Head{Title: w.T("profile."+w.mode+".title", "name", w.profile.Name), Back: p.Cancel, BackWord: w.profile.Name}
 	}
 	for i, s := range w.steps {
-		p.Steps = append(p.Steps, wizardStep{Name: s, Word: w.T("profile.step." + s), Done: i < at, Current: i == at})
+		p.Steps = append(p.Steps, wizardStep{Name: s, Word: w.stepWord(s), Done: i < at, Current: i == at})
 	}
 	shown := func(string) bool { return false }
 	var err error
@@ -156,7 +156,15 @@ func (w *wizard) show(status int, step string) error {
 		return err
 	}
 	p.Carried = w.carried(shown)
-	return w.PageStatus(status, "app/profile-wizard", Page{Title: p.Head.Title + ": " + w.T("profile.step."+step), Data: p})
+	return w.PageStatus(status, "app/profile-wizard", Page{Title: p.Head.Title + ": " + w.stepWord(step), Data: p})
+}
+
+// stepWord names a step.
+func (w *wizard) stepWord(step string) string {
+	if step == "review" && w.mode != "new" {
+		return w.T("profile.step.review.again")
+	}
+	return w.T("profile.step." + step)
 }
 
 func oneOf(names ...string) func(string) bool {
@@ -249,7 +257,11 @@ func (w *wizard) filledLines(person *fleet.Person) ([]FactLine, error) {
 		if !fd.Template || v.String(fd.Key) == "" {
 			continue
 		}
-		out = append(out, FactLine{Name: w.T(fieldWord(w.decl.Type, fd.Key)), Value: v.String(fd.Key)})
+		label := fieldWord(w.decl.Type, fd.Key)
+		if fd.Key == "user_name" {
+			label += "_from"
+		}
+		out = append(out, FactLine{Name: w.T(label), Value: v.String(fd.Key)})
 	}
 	return out, nil
 }

@@ -337,6 +337,16 @@ func (u *UI) askProfile(q *Request, status int, what string, form Form) error {
 	if err != nil {
 		return err
 	}
+	if what == "delete" { // no button for what would be refused
+		by, err := q.referrers(x.ID)
+		if err != nil {
+			return err
+		}
+		if len(by) > 0 {
+			p := &profilePage{Profile: x, UsedBy: by, Head: Head{Title: q.T("profile.needed", "name", x.Name), Sub: q.T("profile.needed.text"), Back: "/profiles/" + string(x.ID), BackWord: x.Name}}
+			return q.PageStatus(status, "app/profile-needed", Page{Title: p.Head.Title, Data: p})
+		}
+	}
 	_, total := q.countsBar(counts, "")
 	link := "/profiles/" + string(x.ID)
 	title := q.T("profile."+what+".confirm", "name", x.Name)

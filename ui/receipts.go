@@ -91,7 +91,7 @@ type receiptPage struct {
 }
 
 type proofRow struct {
-	removalRow
+	removedData
 	Proof    Status
 	Why      string
 	Evidence []evidenceView
@@ -134,7 +134,7 @@ func (u *UI) receipt(q *Request) error {
 		add("closed", template.HTML(template.HTMLEscapeString(q.T("receipt.fact.closed.not"))), false)
 	}
 	for _, x := range r.Rows {
-		row := proofRow{removalRow: q.removalRow(x), Proof: q.proofStatus(x.Proved), Why: q.Say(x.Why), Evidence: q.evidence(x.Evidence...)}
+		row := proofRow{removedData: q.removedData(x), Proof: q.proofStatus(x.Proved), Why: q.Say(x.Why), Evidence: q.evidence(x.Evidence...)}
 		page.Rows = append(page.Rows, row)
 	}
 	if _, err := u.fleet.Device(q.Context(), q.Actor, r.Device); err == nil {

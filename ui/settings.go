@@ -204,6 +204,9 @@ func (q *Request) switches(s *fleet.Settings) []privacySwitch {
 				sw.Facts = append(sw.Facts, q.T("fact."+string(d.Key)))
 			}
 		}
+		if len(sw.Facts) == 1 && sw.Facts[0] == sw.Label {
+			sw.Facts = nil // the name says it
+		}
 		out = append(out, sw)
 	}
 	return out

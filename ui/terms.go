@@ -26,6 +26,7 @@ func (u *UI) termsRoutes() {
 // termsPage has the texts side by side, and the versions below.
 type termsPage struct {
 	Head     Head
+	Tabs     []Tab
 	Form     Form
 	MayEdit  bool
 	Texts    []termsField
@@ -54,7 +55,7 @@ func (u *UI) terms(q *Request) error {
 }
 
 func (q *Request) showTerms(status int, present *fleet.Terms, form Form) error {
-	p := termsPage{Head: Head{Title: q.T("terms.title"), Sub: q.T("terms.sub"), Back: "/settings", BackWord: q.T("nav.settings")}, Form: form, Present: present, MayEdit: q.Actor.May(fleet.TermsEdit)}
+	p := termsPage{Head: Head{Title: q.T("settings.title"), Sub: q.T("terms.sub")}, Tabs: q.settingsTabs("terms"), Form: form, Present: present, MayEdit: q.Actor.May(fleet.TermsEdit)}
 	var err error
 	if p.Versions, err = q.ui.fleet.TermsVersions(q.Context(), q.Actor); unlessForbidden(err) != nil {
 		return err
@@ -63,7 +64,7 @@ func (q *Request) showTerms(status int, present *fleet.Terms, form Form) error {
 		name := "text." + string(l)
 		p.Texts = append(p.Texts, termsField{Lang: string(l), Field: Field{Form: form, Name: name, Label: q.T("lang." + string(l)), Type: "textarea", Rows: 18, Required: true, Value: form.Value(name), Locked: !p.MayEdit}})
 	}
-	return q.PageStatus(status, "app/terms", Page{Title: p.Head.Title, Data: p})
+	return q.PageStatus(status, "app/terms", Page{Title: q.T("terms.title"), Data: p})
 }
 
 func (u *UI) saveTerms(q *Request) error {
