@@ -25,7 +25,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
-	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL}))
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
@@ -77,7 +77,11 @@ func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
 	var refusal *fleet.Refusal
 	if errors.As(err, &refusal) {
 		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
-		plain(w, http.StatusGone, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
+		status := http.StatusConflict // nothing is wrong with the ticket: the push certificate is missing, for example
+		if errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
+			status = http.StatusGone
+		}
+		plain(w, status, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
 		return
 	}
 	if err != nil {

@@ -83,21 +83,21 @@ func (w *aWorld) speak(lang string) {
 	}
 }
 
-// visitor is a browser without scripts that holds a session and does not follow redirects.
-type visitor struct {
+// aVisitor is a browser without scripts that holds a session and does not follow redirects.
+type aVisitor struct {
 	*http.Client
 	w *aWorld
 }
 
-func (w *aWorld) visitor(session string) *visitor {
+func (w *aWorld) visit(session string) *aVisitor {
 	c := w.browser()
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	u, _ := url.Parse(w.at("/"))
 	c.Jar.(*cookiejar.Jar).SetCookies(u, []*http.Cookie{{Name: "__Host-muster_session", Value: session, Path: "/", Secure: true}})
-	return &visitor{c, w}
+	return &aVisitor{c, w}
 }
 
-func (v *visitor) do(method, path string, form url.Values) (int, string, http.Header) {
+func (v *aVisitor) do(method, path string, form url.Values) (int, string, http.Header) {
 	v.w.t.Helper()
 	var body io.Reader
 	if form != nil {
@@ -206,7 +206,7 @@ func TestDevicePagesFollowTheDevice(t *testing.T) {
 
 func TestOrdersThroughTheForms(t *testing.T) {
 	w := newAWorld(t)
-	v := w.visitor(w.session)
+	v := w.visit(w.session)
 	f := w.Appliance.fleet
 
 	t.Run("a wrong name orders nothing and keeps what was chosen", func(t *testing.T) {
@@ -288,9 +288,9 @@ func TestOrdersThroughTheForms(t *testing.T) {
 			t.Errorf("status %d", status)
 		}
 		w.eventually("another answer of the device", func() bool { return w.statuses(w.blocked)["Office mail"].Evidence.Message != before.Message })
-		done := w.statuses(w.mac)["Passcode"]
-		v.do("POST", w.page(w.mac)+"/profiles/"+string(done.Profile)+"/retry", url.Values{})
-		if _, page, _ := v.do("GET", w.page(w.mac), nil); !strings.Contains(page, "there is nothing to try again") {
+		w.eventually("the passcode rule is in place", func() bool { return w.statuses(w.blocked)["Passcode"].Status == fleet.StatusSucceeded })
+		v.do("POST", w.page(w.blocked)+"/profiles/"+string(w.statuses(w.blocked)["Passcode"].Profile)+"/retry", url.Values{})
+		if _, page, _ := v.do("GET", w.page(w.blocked), nil); !strings.Contains(page, "not waiting for a new try") {
 			t.Error("that there is nothing to try again is not said")
 		}
 	})
@@ -334,7 +334,7 @@ func body(page string) string {
 
 func TestDevicePagesWithHostileInput(t *testing.T) {
 	w := newAWorld(t)
-	v := w.visitor(w.session)
+	v := w.visit(w.session)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>{{.}}`
 	name, tags := evil, []fleet.Tag{}
 	if _, err := w.Appliance.fleet.UpdateDevice(t.Context(), w.Actor, w.offline, fleet.DeviceInput{Name: &name, Tags: &tags}); err != nil {
@@ -388,7 +388,7 @@ func TestDevicePagesByRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := w.visitor(session)
+	v := w.visit(session)
 	for _, path := range []string{"/", "/devices", w.page(w.mac), w.page(w.blocked), "/receipts", w.receiptOf(w.retired)} {
 		status, page, _ := v.do("GET", path, nil)
 		if status != http.StatusOK {
@@ -406,7 +406,7 @@ func TestDevicePagesByRole(t *testing.T) {
 			t.Errorf("POST %s: status %d, want 403", path, status)
 		}
 	}
-	if status, _, head := w.visitor("nonsense").do("GET", w.page(w.mac), nil); status != http.StatusSeeOther || !strings.HasPrefix(head.Get("Location"), "/signin") {
+	if status, _, head := w.visit("nonsense").do("GET", w.page(w.mac), nil); status != http.StatusSeeOther || !strings.HasPrefix(head.Get("Location"), "/signin") {
 		t.Errorf("not signed in: status %d to %s", status, head.Get("Location"))
 	}
 }

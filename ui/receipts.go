@@ -135,6 +135,9 @@ func (u *UI) receipt(q *Request) error {
 	}
 	for _, x := range r.Rows {
 		row := proofRow{removedData: q.removedData(x), Proof: q.proofStatus(x.Proved), Why: q.Say(x.Why), Evidence: q.evidence(x.Evidence...)}
+		if r.Closed == nil && x.Proved == "not-proved" {
+			row.Proof = Status{Kind: Busy, Word: q.T("receipt.proof.not-yet")}
+		}
 		page.Rows = append(page.Rows, row)
 	}
 	if _, err := u.fleet.Device(q.Context(), q.Actor, r.Device); err == nil {

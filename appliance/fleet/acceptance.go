@@ -230,7 +230,7 @@ func (f *Fleet) Redeem(ctx context.Context, ticket string) (*Enrolment, *Opened,
 	return out, opened, nil
 }
 
-// Acceptances lists what a person accepted, or everybody, newest first.
+// Acceptances lists what a person accepted, or everybody, newest first. A person outside the actor's scope is ErrNotFound.
 func (f *Fleet) Acceptances(ctx context.Context, a Actor, person PersonID, q ListQuery) (List[*Acceptance], error) {
 	out := List[*Acceptance]{Total: -1}
 	if !a.May(PrivacyRead) {
@@ -243,6 +243,11 @@ func (f *Fleet) Acceptances(ctx context.Context, a Actor, person PersonID, q Lis
 		sq.Index, sq.Value = "person", string(person)
 	}
 	err := f.db.View(ctx, func(tx store.Tx) error {
+		if person != "" {
+			if _, err := f.personSeen(tx, a, person); err != nil {
+				return err
+			}
+		}
 		var err error
 		out.Items, out.Next, err = pageOf(tx, acceptances, sq, pageLimit(q.Limit), func(acc *Acceptance) (bool, error) {
 			inv, err := invitations.Get(tx, string(acc.Invitation))

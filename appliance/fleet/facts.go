@@ -83,8 +83,13 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 	if s := text(FactOSVersion); s != "" {
 		d.OSVersion = s
 	}
-	if s := text(FactDeviceName); s != "" && !d.Named {
-		d.Name = clip(s, 200)
+	// Where its own name may not be kept, what it is and whose it is say more once the device has told its model.
+	if own := text(FactDeviceName); !d.Named && (own != "" || !Allowed(FactDeviceName, d.Target(), nil)) {
+		name, err := nameFor(tx, d, own)
+		if err != nil {
+			return err
+		}
+		d.Name = clip(name, 200)
 	}
 	if s := text(FactSerial); s != "" && s != d.Serial {
 		d.Serial = s
