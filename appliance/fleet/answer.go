@@ -82,7 +82,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 	case Done, Absent:
 		u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Removed = o.Step.Unit.Version, o.Held, ev, Evidence{}, Evidence{}
 		u.NotRemoved, u.Postponed = nil, 0
-		if u.Failed != nil && u.Failed.Version != o.Step.Unit.Version || u.Failed != nil && u.Failed.Reason.Code != "profile.not-found" {
+		if u.Failed != nil && u.Failed.Version != o.Step.Unit.Version || u.Failed != nil && !u.Failed.Unseen {
 			u.Failed = nil
 		}
 		for _, h := range o.Held {
@@ -361,7 +361,12 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 			}
 		case u.Present != "":
 			if u.Confirmed.None() {
-				u.Failed = failed(u.Failed, u.Present, Why("profile.not-found"), ev, false)
+				why := Why("profile.not-found")
+				if r, told := x.ans.Missing[key]; told {
+					why = r
+				}
+				u.Failed = failed(u.Failed, u.Present, why, ev, false)
+				u.Failed.Unseen = true
 			} else if err := f.profileEvents(tx, s, u.Profiles, "event.profile-vanished", Reason{}, ev); err != nil {
 				return err
 			}
@@ -465,6 +470,10 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 				s.rep.Removal.Handed = true
 			}
 			return true, f.end(tx, s.device, s.rep, evProved, ev, deviceActor(s.device, x.c.From))
+		}
+		if a.Type == ActWipe {
+			s.rep.erased()
+			x.rows = true
 		}
 		return false, f.endAction(tx, a, ActionDone, Why("action.done"), ev)
 	}
