@@ -39,7 +39,7 @@ func (w *Windows) signInStart(rw http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	appru := q.Get("appru")
 	if w.signIn == "" || !ValidReturn(appru) {
-		http.Error(rw, w.say(r, "windows.sign-in.no-return"), http.StatusBadRequest)
+		http.Error(rw, w.say(r, "handover.no-return"), http.StatusBadRequest)
 		return
 	}
 	to := url.Values{"appru": {appru}}
@@ -67,7 +67,7 @@ func (w *Windows) handOver(rw http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	appru := r.URL.Query().Get("appru")
 	if !ValidReturn(appru) {
-		http.Error(rw, w.say(r, "windows.sign-in.no-return"), http.StatusBadRequest)
+		http.Error(rw, w.say(r, "handover.no-return"), http.StatusBadRequest)
 		return
 	}
 	token, err := w.newToken(r.Context(), r.PathValue("ticket"))
@@ -86,7 +86,7 @@ func (w *Windows) handOver(rw http.ResponseWriter, r *http.Request) {
 	err = handOverPage.Execute(rw, struct {
 		Title, Continue, Token string
 		Return                 template.URL
-	}{w.say(r, "windows.hand-over.title"), w.say(r, "windows.hand-over.continue"), token, template.URL(appru)}) // checked by ValidReturn
+	}{w.say(r, "handover.title"), w.say(r, "handover.continue"), token, template.URL(appru)}) // checked by ValidReturn
 	if err != nil {
 		w.log.Debug("hand-over page cut off", "err", err)
 	}
