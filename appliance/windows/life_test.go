@@ -310,3 +310,55 @@ func TestRenewal(t *testing.T) {
 		t.Error("a ticket of nothing")
 	}
 }
+
+// TestPersonalPCIsAskedLess holds what is asked of a personal PC against the register: no name, no maker, no address, no storage.
+func TestPersonalPCIsAskedLess(t *testing.T) {
+	w := newWorld(t)
+	p := w.enrolled(testID, fleet.Personal)
+	p.run()
+	asked := strings.Join(p.sentTo("./"), "\n")
+	for _, node := range []string{"DNSComputerName", "DeviceName", "/Man", "WLANMACAddress", "Storage", "Edition", "Firewall", "Encryption"} {
+		if strings.Contains(asked, node) {
+			t.Errorf("%s is asked of a personal PC", node)
+		}
+	}
+	for _, node := range []string{"SMBIOSSerialNumber", "SwV", "/Mod", "/Lang"} {
+		if !strings.Contains(asked, node) {
+			t.Errorf("%s is not asked", node)
+		}
+	}
+}
+
+// TestPersonLeaves is a person who presses Disconnect.
+func TestPersonLeaves(t *testing.T) {
+	w := newWorld(t)
+	p := w.enrolled(testID, fleet.Personal)
+	p.run()
+	p.session, p.msg = p.session+1, 1
+	farewell := p.message(`<Alert><CmdID>2</CmdID><Data>1224</Data><Item><Meta><Type xmlns="syncml:metinf">Reversed-Domain-Name:com.microsoft:mdm.unenrollment.userrequest</Type></Meta><Data>1</Data></Item></Alert>`)
+	if status, _ := p.post(farewell); status != 200 {
+		t.Errorf("farewell: %d", status)
+	}
+	if got := w.device(testID).State; got != fleet.Left {
+		t.Errorf("state %s", got)
+	}
+	if status, _ := p.post(farewell); status != http.StatusForbidden {
+		t.Errorf("afterwards: %d", status)
+	}
+}
+
+// BenchmarkIdleSession is a PC with nothing to do, over a connection that is kept: one message and its answer.
+func BenchmarkIdleSession(b *testing.B) {
+	w := newWorld(b)
+	w.profile(fleet.TypePasscode, "Passcode", map[string]any{"min_length": 8})
+	p := w.enrolled(testID, fleet.Corporate)
+	p.run()
+	p.session, p.msg = 77, 1
+	body := p.message(p.hello())
+	b.ResetTimer()
+	for b.Loop() {
+		if status, _ := p.post(body); status != 200 {
+			b.Fatal(status)
+		}
+	}
+}

@@ -272,7 +272,7 @@ func (t *turn) hear(ctx context.Context) (ans *fleet.Answer, wait bool, err erro
 
 // plan has fleet take an answer, if there is one, and hand out the next order on any channel that can be spoken to.
 func (t *turn) plan(ctx context.Context, ans *fleet.Answer) error {
-	if !t.st.Settled && ans == nil {
+	if !t.st.Settled && ans == nil && t.st.Scope != "user" {
 		t.st.Job = settle()
 		return nil
 	}
