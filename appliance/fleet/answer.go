@@ -88,7 +88,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 		for _, h := range o.Held {
 			delete(s.rep.Blocked, h.ID)
 		}
-		if err := f.noteAccess(tx, s, o); err != nil {
+		if _, err := f.noteAccess(tx, s, o.Certs); err != nil {
 			return err
 		}
 		if len(o.Certs) > 0 {
@@ -168,21 +168,21 @@ func (f *Fleet) profileEvents(tx store.Tx, s *situation, held []Held, code strin
 	return nil
 }
 
-// noteAccess remembers the newest certificate of each identity profile in a unit that was installed.
-func (f *Fleet) noteAccess(tx store.Tx, s *situation, o *orderRecord) error {
-	if len(o.Certs) == 0 {
-		return nil
+// noteAccess remembers the newest certificate of each identity profile, given with its generation, in a unit that was installed.
+func (f *Fleet) noteAccess(tx store.Tx, s *situation, certs map[ProfileID]int) (changed bool, err error) {
+	if len(certs) == 0 {
+		return false, nil
 	}
 	newest := map[ProfileID]*pki.Certificate{}
 	q := pki.CertificateQuery{Enrolment: string(s.device.Enrolment), Purpose: pki.Access, Limit: 200}
 	for {
 		page, err := f.pki.Certificates(tx, q)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, c := range page.Items {
 			p := ProfileID(c.Binding.Profile)
-			if _, ok := o.Certs[p]; !ok || c.Revoked() {
+			if _, ok := certs[p]; !ok || c.Revoked() {
 				continue
 			}
 			if n := newest[p]; n == nil || c.IssuedAt.After(n.IssuedAt) {
@@ -199,10 +199,11 @@ func (f *Fleet) noteAccess(tx store.Tx, s *situation, o *orderRecord) error {
 			s.rep.Access = map[ProfileID]accessReport{}
 		}
 		if s.rep.Access[p].Fingerprint != c.Fingerprint {
-			s.rep.Access[p] = accessReport{Fingerprint: c.Fingerprint, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Generation: o.Certs[p]}
+			s.rep.Access[p] = accessReport{Fingerprint: c.Fingerprint, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Generation: certs[p]}
+			changed = true
 		}
 	}
-	return nil
+	return changed, nil
 }
 
 func (f *Fleet) answerRemove(tx store.Tx, x *exchange, o *orderRecord, ch *channelReport, ev Evidence) error {
@@ -351,6 +352,9 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 				if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
 					return err
 				}
+				if err := f.noteLate(tx, s, u); err != nil {
+					return err
+				}
 			}
 			u.Confirmed = ev
 		case u.Unit.Version != "" && holds(u.Unit.Version, u.Unit.Profiles) && s.device.State == Managed:
@@ -389,6 +393,21 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 		return f.updateReceipt(tx, s.rep)
 	}
 	return nil
+}
+
+// noteLate remembers certificates that a device fetched after it acknowledged their profile.
+func (f *Fleet) noteLate(tx store.Tx, s *situation, u *unitReport) error {
+	certs := map[ProfileID]int{}
+	for _, h := range u.Profiles {
+		if h.Type == TypeIdentity {
+			certs[h.ID] = s.rep.generation(h.ID)
+		}
+	}
+	changed, err := f.noteAccess(tx, s, certs)
+	if changed {
+		s.rep.channel(DeviceChannel).query(QueryCertificates).Wanted = true
+	}
+	return err
 }
 
 // unitGone ends the certificates of identity profiles that a device holds no more.
