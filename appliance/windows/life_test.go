@@ -191,8 +191,7 @@ func TestPersonNotSignedIn(t *testing.T) {
 			p.tree[base+"/Status"], p.tree[base+"/CertThumbprint"] = "1", p.fetch(p.tree[k])
 		}
 	}
-	w.later.Add(int64(11 * time.Minute))
-	p.run()
+	p.run() // soon afterwards: what the PC put off is asked again
 	w.wantStatuses(d.ID, map[fleet.ProfileType]fleet.ProfileStatusCode{fleet.TypeTrustedRoot: fleet.StatusSucceeded, fleet.TypeIdentity: fleet.StatusSucceeded,
 		fleet.TypePasscode: fleet.StatusSucceeded, fleet.TypeEmail: fleet.StatusSucceeded})
 }
@@ -361,4 +360,44 @@ func BenchmarkIdleSession(b *testing.B) {
 			b.Fatal(status)
 		}
 	}
+}
+
+// TestIdentityIsRenewedWithoutGap shows that a certificate is fetched anew before its end, and that the one before it goes only when the new
+// one is there.
+func TestIdentityIsRenewedWithoutGap(t *testing.T) {
+	w := newWorld(t)
+	root := w.profile(fleet.TypeTrustedRoot, "Root", map[string]any{"source": "internal"})
+	w.profile(fleet.TypeIdentity, "Identity", map[string]any{"root": string(root.ID)})
+	p := w.enrolled(testID, fleet.Corporate)
+	ids := func() (out []string) {
+		for k := range p.tree {
+			if strings.HasSuffix(k, "/CertThumbprint") {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	p.scep = "2"
+	p.run()
+	fetched := func() {
+		for k := range p.tree {
+			if base, ok := strings.CutSuffix(k, "/Install/Challenge"); ok && p.tree[base+"/Status"] == "2" {
+				p.tree[base+"/Status"], p.tree[base+"/CertThumbprint"] = "1", p.fetch(p.tree[k])
+			}
+		}
+	}
+	fetched()
+	p.run()
+	first := ids()
+	w.later.Add(int64(340 * 24 * time.Hour))
+	p.run()
+	if got := ids(); !slices.Equal(got, first) || len(first) != 1 {
+		t.Errorf("while the new one is fetched: %v, first %v", got, first)
+	}
+	fetched()
+	p.run()
+	if got := ids(); len(got) != 1 || slices.Equal(got, first) {
+		t.Errorf("afterwards: %v, first %v", got, first)
+	}
+	w.wantStatuses(w.device(testID).ID, map[fleet.ProfileType]fleet.ProfileStatusCode{fleet.TypeTrustedRoot: fleet.StatusSucceeded, fleet.TypeIdentity: fleet.StatusSucceeded})
 }
