@@ -31,6 +31,7 @@ type PushService struct {
 type Appliance struct {
 	config      Config
 	log         *slog.Logger
+	started     time.Time
 	db          *store.DB
 	pki         *pki.Authority
 	fleet       *fleet.Fleet
@@ -53,7 +54,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	a := &Appliance{config: c, log: c.Logger, doors: newDoors(c)}
+	a := &Appliance{config: c, log: c.Logger, started: c.Clock(), doors: newDoors(c)}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -151,6 +152,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return a.sweep(ctx) })
+	g.Go(func() error { return watchMemory(ctx) })
 	return g.Wait()
 }
 

@@ -24,7 +24,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	var failed atomic.Value
 	var wg sync.WaitGroup
 	b.ResetTimer()
-	start := time.Now()
+	spent, start := w.processor(), time.Now()
 	for conn := range connections {
 		wg.Go(func() {
 			for failed.Load() == nil {
@@ -43,6 +43,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	wg.Wait()
 	took := time.Since(start)
 	b.StopTimer()
+	spent = w.processor() - spent
 	if err, ok := failed.Load().(error); ok {
 		b.Fatal(err)
 	}
@@ -54,6 +55,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	b.ReportMetric(float64(b.N*perCall)/took.Seconds(), "req/s")
 	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000/float64(perCall), "p50-ms")
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000/float64(perCall), "p99-ms")
+	b.ReportMetric(float64(spent.Microseconds())/float64(b.N*perCall), "server-us/req")
 	now, peak := w.resident()
 	b.ReportMetric(now, "MB-now")
 	b.ReportMetric(peak, "MB-peak")
@@ -246,7 +248,7 @@ func BenchmarkSCEP(b *testing.B) {
 func BenchmarkAtRest(b *testing.B) {
 	w := theBenchWorld(b)
 	for b.Loop() {
-		time.Sleep(30 * time.Second)
+		time.Sleep(100 * time.Second)
 	}
 	now, peak := w.resident()
 	b.ReportMetric(now, "MB-now")

@@ -37,7 +37,7 @@ func (a *Appliance) plainRoutes() http.Handler {
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, a.config.URL+r.URL.RequestURI(), http.StatusPermanentRedirect)
 	})
-	return mux
+	return asDeclared(mux)
 }
 
 // scep answers GetCACaps, GetCACert and PKIOperation (RFC 8894, section 4). A POST may carry its message in the URL again. Query

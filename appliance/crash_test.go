@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	_ "net/http/pprof"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +53,9 @@ func runCrashChild(raw string) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if addr := os.Getenv("MUSTER_TEST_PPROF"); addr != "" {
+		go http.ListenAndServe(addr, nil) // net/http/pprof
 	}
 	fmt.Println("ready")
 	fmt.Fprintln(os.Stderr, a.Run(context.Background()))

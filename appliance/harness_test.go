@@ -35,6 +35,12 @@ func newWorld(t testing.TB) *world {
 
 func newWorldIn(t testing.TB, dir string) *world {
 	t.Helper()
+	return newWorldWith(t, dir, func(*Config) {})
+}
+
+// newWorldWith lets a test change the configuration before anything starts: its clock, its log.
+func newWorldWith(t testing.TB, dir string, change func(*Config)) *world {
+	t.Helper()
 	apns, err := sim.NewAPNs()
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +51,7 @@ func newWorldIn(t testing.TB, dir string) *world {
 		t.Fatal(err)
 	}
 	c.demo = false
+	change(&c)
 	w := &world{t: t, config: c, DemoRun: &DemoRun{APNs: apns, log: testLog(t)}}
 	w.start()
 	if err := w.prepare(t.Context()); err != nil {

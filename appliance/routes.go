@@ -19,13 +19,14 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
+		System: a.system,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
-	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL}))
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
@@ -33,7 +34,15 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
 	mux.Handle("/", a.pages)
-	return a.withWindows(mux), nil
+	return asDeclared(a.withWindows(mux)), nil
+}
+
+// asDeclared keeps browsers from taking any answer for something other than its content type says.
+func asDeclared(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // deviceRoutes are for devices only: no cookies, no pages, no redirects.
@@ -42,7 +51,7 @@ func (a *Appliance) deviceRoutes() http.Handler {
 	a.caRoutes(mux)
 	mux.Handle("/mdm/apple/", a.apple.Handler())
 	mux.Handle(windows.SessionPath, a.windows.SessionHandler())
-	return a.withWindows(mux)
+	return asDeclared(a.withWindows(mux))
 }
 
 // withWindows answers the enrolment services of Windows before anything else, on every door: a PC looks for discovery under whatever name
@@ -95,7 +104,11 @@ func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
 	var refusal *fleet.Refusal
 	if errors.As(err, &refusal) {
 		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
-		plain(w, http.StatusGone, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
+		status := http.StatusConflict // nothing is wrong with the ticket: the push certificate is missing, for example
+		if errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
+			status = http.StatusGone
+		}
+		plain(w, status, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
 		return
 	}
 	if err != nil {

@@ -80,8 +80,8 @@ func TestSCEPIssuesFromTheBinding(t *testing.T) {
 	if !slices.Equal(issued.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) || issued.IsCA {
 		t.Errorf("usage = %v, CA = %v", issued.ExtKeyUsage, issued.IsCA)
 	}
-	if !slices.Equal(issued.CRLDistributionPoints, []string{"http://mdm.example/pki/crl"}) ||
-		!slices.Equal(issued.OCSPServer, []string{"http://mdm.example/pki/ocsp"}) {
+	if !slices.Equal(issued.CRLDistributionPoints, []string{"http://mdm.example/crl/issuing.crl"}) ||
+		!slices.Equal(issued.OCSPServer, []string{"http://mdm.example/ocsp"}) {
 		t.Errorf("addresses = %v %v", issued.CRLDistributionPoints, issued.OCSPServer)
 	}
 	if d := time.Until(issued.NotAfter); d > b.Lifetime+time.Minute || d < b.Lifetime-time.Minute {

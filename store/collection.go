@@ -98,6 +98,28 @@ func (c *Collection[T]) Put(tx Tx, v *T) error {
 	return c.write(tx, id, v, old)
 }
 
+// Replace is Put for a record that the caller has read in this transaction: old, unchanged since (nil: there was none), spares reading and
+// decoding it once more. What old claims is trusted: another record than the stored one would leave index entries behind.
+func (c *Collection[T]) Replace(tx Tx, old, v *T) error {
+	id := c.id(v)
+	if old != nil && c.id(old) != id {
+		return fmt.Errorf("store: collection %s: %q cannot replace %q", c.name, id, c.id(old))
+	}
+	b, err := c.encode(id, v)
+	if err != nil {
+		return err
+	}
+	if len(c.indexes) > 0 {
+		if v, err = c.asStored(v, b); err != nil {
+			return err
+		}
+		if err := c.reconcile(tx, id, v, old); err != nil {
+			return err
+		}
+	}
+	return tx.Put(c.key(id), b)
+}
+
 // Delete removes the record id and its index entries, or returns ErrNotFound.
 func (c *Collection[T]) Delete(tx Tx, id string) error {
 	old, err := c.Get(tx, id)
@@ -141,12 +163,9 @@ func (c *Collection[T]) indexed(tx Tx, index, id string) (*T, error) {
 
 // write puts v in place of the record encoded in old, if any, and brings the index entries into line.
 func (c *Collection[T]) write(tx Tx, id string, v *T, old []byte) error {
-	if id == "" {
-		return fmt.Errorf("store: collection %s: record without id", c.name)
-	}
-	b, err := json.Marshal(v)
+	b, err := c.encode(id, v)
 	if err != nil {
-		return fmt.Errorf("store: collection %s: encode: %w", c.name, err)
+		return err
 	}
 	if old != nil && bytes.Equal(old, b) {
 		return nil
@@ -157,17 +176,35 @@ func (c *Collection[T]) write(tx Tx, id string, v *T, old []byte) error {
 	return tx.Put(c.key(id), b)
 }
 
+func (c *Collection[T]) encode(id string, v *T) ([]byte, error) {
+	if id == "" {
+		return nil, fmt.Errorf("store: collection %s: record without id", c.name)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("store: collection %s: encode: %w", c.name, err)
+	}
+	return b, nil
+}
+
+// replacement is what JSON writes for bytes that are not UTF-8, which it cannot hold.
+var replacement = []byte(`\ufffd`)
+
+// asStored is v as it will be read back. Index entries follow that, or they would not be found again when the record changes.
+func (c *Collection[T]) asStored(v *T, encoded []byte) (*T, error) {
+	if !bytes.Contains(encoded, replacement) {
+		return v, nil
+	}
+	return c.decode(encoded)
+}
+
 // reindex brings the entries of record id from what old, its former encoding, implies to what v implies.
 func (c *Collection[T]) reindex(tx Tx, id string, v *T, encoded, old []byte) (err error) {
 	if len(c.indexes) == 0 {
 		return nil
 	}
-	// JSON cannot hold bytes that are not UTF-8. Entries follow the record as it will be read back, or they
-	// would not be found again when it changes.
-	if bytes.Contains(encoded, []byte(`\ufffd`)) {
-		if v, err = c.decode(encoded); err != nil {
-			return err
-		}
+	if v, err = c.asStored(v, encoded); err != nil {
+		return err
 	}
 	var before *T
 	if old != nil {

@@ -12,21 +12,22 @@ import (
 // domain stands in for the fleet: it keeps just enough state for the pages of
 // set-up, sign-in and enrolment. Passwords and codes are fixed.
 type domain struct {
-	mu       sync.Mutex
-	settings *fleet.Settings
-	admin    *fleet.Admin
-	done     bool
-	totp     bool
-	sessions map[string]bool
-	opened   map[string]*fleet.Opened
-	refuse   map[string]error // by invitation code or ticket
-	tickets  map[string]string
-	device   *fleet.Device
-	events   []fleet.Event
-	needs    []fleet.Need
-	changes  chan fleet.Change
-	accepted []string // terms and language of each acceptance
-	seenCode string   // set-up token that came in
+	ui.Domain // screens with tests of their own
+	mu        sync.Mutex
+	settings  *fleet.Settings
+	admin     *fleet.Admin
+	done      bool
+	totp      bool
+	sessions  map[string]bool
+	opened    map[string]*fleet.Opened
+	refuse    map[string]error // by invitation code or ticket
+	tickets   map[string]string
+	device    *fleet.Device
+	events    []fleet.Event
+	needs     []fleet.Need
+	changes   chan fleet.Change
+	accepted  []string // terms and language of each acceptance
+	seenCode  string   // set-up token that came in
 }
 
 var _ ui.Domain = (*domain)(nil)

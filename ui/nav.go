@@ -43,6 +43,8 @@ func places() []struct {
 		{"nav.group.house", []place{
 			{"/admins", "admins", "nav.admins", false, fleet.AdminsEdit},
 			{"/settings", "settings", "nav.settings", false, fleet.SettingsRead},
+			{"/health", "health", "nav.health", false, ""},
+			{"/help", "help", "nav.help", false, ""},
 		}},
 	}
 }
@@ -59,7 +61,8 @@ func (q *Request) nav() []NavGroup {
 			if p.needs != "" && !q.Actor.May(p.needs) {
 				continue
 			}
-			current := q.URL.Path == p.path || (p.path != "/" && strings.HasPrefix(q.URL.Path, p.path+"/"))
+			current := q.URL.Path == p.path || (p.path != "/" && strings.HasPrefix(q.URL.Path, p.path+"/")) ||
+				(p.path == "/admins" && (q.URL.Path == "/roles" || strings.HasPrefix(q.URL.Path, "/roles/")))
 			group.Items = append(group.Items, NavItem{Href: p.path, Icon: p.icon, Word: q.T(p.word), First: p.first, Current: current})
 		}
 		if len(group.Items) > 0 {

@@ -151,7 +151,7 @@ func (q *Request) banner() ([]Message, error) {
 	}
 	var out []Message
 	for _, n := range needs {
-		if n.Severity != "error" || n.Link == q.URL.Path {
+		if n.Severity != "error" || n.Link == q.URL.Path || q.URL.Path == "/" { // the overview lists them itself
 			continue
 		}
 		m := Message{Kind: Bad, Text: q.Say(n.Reason)}

@@ -16,6 +16,22 @@ type Domain interface {
 	house
 	entry
 	enrolment
+	overviewDomain
+	devicesDomain
+	deviceDomain
+	actionDomain
+	receiptsDomain
+	peopleDomain
+	groupsDomain
+	invitationsDomain
+	profilesDomain
+	termsDomain
+	certificateList
+	auditLog
+	administration
+	tokens
+	organisation
+	finder
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -44,6 +60,10 @@ type Config struct {
 	// BehindTLS says that something in front of us speaks TLS: cookies are then
 	// Secure although the request itself came in plain.
 	BehindTLS bool
+
+	// System says how the appliance itself stands, for the pages about health and
+	// certificates. nil = nothing is known.
+	System func(context.Context) (System, error)
 }
 
 // UI serves the pages. It is safe for concurrent use.
@@ -55,8 +75,10 @@ type UI struct {
 	demo         bool
 	behindTLS    bool
 	enrolProfile func(ticket string) string
+	about        func(context.Context) (System, error)
 	mux          *http.ServeMux
 	handler      http.Handler
+	expiries     expiries // of the overview
 }
 
 // New parses the templates and registers the routes.
@@ -64,7 +86,7 @@ func New(c Config) (*UI, error) {
 	if c.Fleet == nil || c.Words == nil {
 		return nil, errors.New("ui: fleet and words are required")
 	}
-	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, mux: http.NewServeMux()}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, about: c.System, mux: http.NewServeMux()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,6 +115,28 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.overviewRoutes()
+	u.devicesRoutes()
+	u.deviceRoutes()
+	u.actionRoutes()
+	u.receiptRoutes()
+	u.peopleRoutes()
+	u.groupRoutes()
+	u.invitationRoutes()
+	u.profileRoutes()
+	u.termsRoutes()
+	u.certificateRoutes()
+	u.auditRoutes()
+	u.adminRoutes()
+	u.roleRoutes()
+	u.accountRoutes()
+	u.tokenRoutes()
+	u.settingsRoutes()
+	u.appleRoutes()
+	u.registerRoutes()
+	u.searchRoutes()
+	u.healthRoutes()
+	u.helpRoutes()
 }
 
 // ServeHTTP serves the pages. Mount it at "/", after the routes of API and devices.

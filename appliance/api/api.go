@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"muster/appliance/fleet"
 	"muster/ui/words"
@@ -18,6 +19,7 @@ type Config struct {
 	Logger  *slog.Logger
 	Version string
 	URL     string // public address, for links in answers
+	Clock   func() time.Time
 }
 
 type server struct {

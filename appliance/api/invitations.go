@@ -30,8 +30,8 @@ type invitationView struct {
 	QR        string                `json:"qr,omitempty"` // data: URL of a PNG
 }
 
-func invitationOf(i *fleet.Invitation) invitationView {
-	return invitationView{ID: i.ID, Person: i.Person, Platform: i.Platform, Mode: i.Mode, Ownership: i.Ownership, State: i.State(time.Now()),
+func (c *call) invitationOf(i *fleet.Invitation) invitationView {
+	return invitationView{ID: i.ID, Person: i.Person, Platform: i.Platform, Mode: i.Mode, Ownership: i.Ownership, State: i.State(c.Clock()),
 		Uses: i.Uses, Used: i.Used, Expires: i.Expires, Note: i.Note, Tags: i.Tags, Created: i.Created, CreatedBy: i.CreatedBy}
 }
 
@@ -54,7 +54,7 @@ var invitationRoutes = []route{
 				return nil, err
 			}
 			l, err := c.Fleet.Invitations(ctx, c.Actor, fleet.PersonID(c.URL.Query().Get("person")), q)
-			return paged(l, err, invitationOf)
+			return paged(l, err, c.invitationOf)
 		}},
 	{Method: "POST", Path: "/invitations", Tag: "invitations", Summary: "Invite a person's device; the code is shown this once", In: invitationBody{}, Out: invitationView{}, Status: created,
 		Do: func(ctx context.Context, c *call) (any, error) {
@@ -67,7 +67,7 @@ var invitationRoutes = []route{
 				in.Mode = fleet.ModeDevice
 			}
 			if b.Expires != nil {
-				if in.Lifetime = time.Until(*b.Expires); in.Lifetime <= 0 {
+				if in.Lifetime = b.Expires.Sub(c.Clock()); in.Lifetime <= 0 {
 					return nil, badRequest("expires: a time in the future")
 				}
 			}
@@ -75,7 +75,7 @@ var invitationRoutes = []route{
 			if err != nil {
 				return nil, err
 			}
-			v := invitationOf(i)
+			v := c.invitationOf(i)
 			v.Code, v.URL = code, c.server.URL+"/enroll/"+code
 			png, err := qrcode.Encode(v.URL, qrcode.Medium, 384)
 			if err != nil {
@@ -90,7 +90,7 @@ var invitationRoutes = []route{
 			if err != nil {
 				return nil, err
 			}
-			return invitationOf(i), nil
+			return c.invitationOf(i), nil
 		}},
 	{Method: "DELETE", Path: "/invitations/{id}", Tag: "invitations", Summary: "Revoke an invitation",
 		Do: func(ctx context.Context, c *call) (any, error) {

@@ -178,6 +178,22 @@ func findTicket(tx store.Tx, ticket string) (*Enrolment, error) {
 	return e, err
 }
 
+// hasEnrolled says whether an enrolment has got its device. One that called and could never be reached lost an answer on the way, undid the
+// installation, and must be able to begin anew.
+func hasEnrolled(tx store.Tx, e *Enrolment) (bool, error) {
+	if e.Device == "" {
+		return false, nil
+	}
+	d, err := devices.Get(tx, string(e.Device))
+	if errors.Is(err, store.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return d.Enrolment != e.ID || d.State != Enrolling, nil
+}
+
 // Redeem turns a ticket into the enrolment it belongs to. ErrGone when expired ("ticket.expired"), enrolled already ("ticket.enrolled")
 // or revoked ("invitation.revoked").
 func (f *Fleet) Redeem(ctx context.Context, ticket string) (*Enrolment, *Opened, error) {
@@ -192,8 +208,12 @@ func (f *Fleet) Redeem(ctx context.Context, ticket string) (*Enrolment, *Opened,
 		if err != nil {
 			return notFound(err, "invitation")
 		}
+		enrolled, err := hasEnrolled(tx, e)
+		if err != nil {
+			return err
+		}
 		switch {
-		case e.Device != "":
+		case enrolled:
 			return Refuse(ErrGone, "ticket.enrolled")
 		case inv.Revoked != nil:
 			return closed(inv, "revoked")
@@ -210,7 +230,7 @@ func (f *Fleet) Redeem(ctx context.Context, ticket string) (*Enrolment, *Opened,
 	return out, opened, nil
 }
 
-// Acceptances lists what a person accepted, or everybody, newest first.
+// Acceptances lists what a person accepted, or everybody, newest first. A person outside the actor's scope is ErrNotFound.
 func (f *Fleet) Acceptances(ctx context.Context, a Actor, person PersonID, q ListQuery) (List[*Acceptance], error) {
 	out := List[*Acceptance]{Total: -1}
 	if !a.May(PrivacyRead) {
@@ -223,6 +243,11 @@ func (f *Fleet) Acceptances(ctx context.Context, a Actor, person PersonID, q Lis
 		sq.Index, sq.Value = "person", string(person)
 	}
 	err := f.db.View(ctx, func(tx store.Tx) error {
+		if person != "" {
+			if _, err := f.personSeen(tx, a, person); err != nil {
+				return err
+			}
+		}
 		var err error
 		out.Items, out.Next, err = pageOf(tx, acceptances, sq, pageLimit(q.Limit), func(acc *Acceptance) (bool, error) {
 			inv, err := invitations.Get(tx, string(acc.Invitation))

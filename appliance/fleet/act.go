@@ -89,16 +89,13 @@ func (f *Fleet) hinders(d *Device, t ActionType, open []*Action) Reason {
 
 // ActionChoices says which actions are offered on a device, and of the rest why they are not (C4).
 func (f *Fleet) ActionChoices(ctx context.Context, a Actor, id DeviceID) ([]ActionChoice, error) {
-	var out []ActionChoice
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) ([]ActionChoice, error) {
 		d, err := f.deviceOf(tx, a, id, DevicesRead)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out, err = f.choices(tx, a, d)
-		return err
+		return f.choices(tx, a, d)
 	})
-	return out, err
 }
 
 // checkOptions refuses options that the action does not have, and fills in a PIN where one is needed and none was given.
@@ -173,7 +170,7 @@ func (f *Fleet) Act(ctx context.Context, a Actor, id DeviceID, t ActionType, o A
 			return &Refusal{Kind: kind, Reason: c.Reason}
 		}
 		if c.Confirm && confirm != d.Name {
-			return &Refusal{Kind: ErrInvalid, Reason: Why("action.confirm", "name", d.Name), Fields: map[string]Reason{"confirm": Why("action.confirm", "name", d.Name)}}
+			return refuseField(ErrInvalid, "confirm", Why("action.confirm", "name", d.Name))
 		}
 		o := given
 		if err := checkOptions(c, &o); err != nil {
@@ -333,90 +330,6 @@ func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
 		}
 		return f.transit(tx, &passage{device: d, rep: rep, by: a.Name, action: x}, evCallOff)
 	})
-}
-
-// Action returns one action.
-func (f *Fleet) Action(ctx context.Context, a Actor, id ActionID) (*Action, error) {
-	var out *Action
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		x, err := actions.Get(tx, string(id))
-		if err != nil {
-			return notFound(err, "action")
-		}
-		if err := f.seesAction(tx, a, x); err != nil {
-			return err
-		}
-		out = x
-		return nil
-	})
-	return out, err
-}
-
-// seesAction checks the scope of an action by its device or, when that is gone, by its receipt.
-func (f *Fleet) seesAction(tx store.Tx, a Actor, x *Action) error {
-	_, err := f.deviceOf(tx, a, x.Device, DevicesRead)
-	if err == nil {
-		return nil
-	}
-	if has, hasErr := devices.Has(tx, string(x.Device)); hasErr != nil || has {
-		return err
-	}
-	if err := need(a, DevicesRead); err != nil {
-		return err
-	}
-	seen := a.AllTags
-	if err := receipts.Each(tx, store.Query{Index: "device", Value: string(x.Device)}, func(r *Receipt) (bool, error) {
-		seen = seen || sees(a, r.Tags)
-		return !seen, nil
-	}); err != nil {
-		return err
-	}
-	if !seen {
-		return Refuse(ErrNotFound, "not-found", "what", "action")
-	}
-	return nil
-}
-
-// Actions of a device, newest first.
-func (f *Fleet) Actions(ctx context.Context, a Actor, id DeviceID, q ListQuery) (List[*Action], error) {
-	out := List[*Action]{Total: -1}
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		if _, err := f.deviceOf(tx, a, id, DevicesRead); err != nil {
-			return err
-		}
-		sq := store.Query{Index: "device", Value: string(id), Cursor: q.Cursor, Reverse: !q.Reverse}
-		var err error
-		out.Items, out.Next, err = pageOf(tx, actions, sq, pageLimit(q.Limit), func(*Action) (bool, error) { return true, nil })
-		return err
-	})
-	return out, err
-}
-
-// RevealPIN returns the PIN of a locked Mac; audited. PINs outlive device records.
-func (f *Fleet) RevealPIN(ctx context.Context, a Actor, id ActionID) (string, error) {
-	var pin string
-	err := f.db.Update(ctx, func(tx store.Tx) error {
-		x, err := actions.Get(tx, string(id))
-		if err != nil {
-			return notFound(err, "action")
-		}
-		if err := f.seesAction(tx, a, x); err != nil {
-			return err
-		}
-		if err := need(a, x.Type.needs()); err != nil {
-			return err
-		}
-		if len(x.Secret) == 0 {
-			return Refuse(ErrNotFound, "not-found", "what", "pin")
-		}
-		plain, err := f.db.Sealer().Open(actions.Name(), string(x.ID), x.Secret)
-		if err != nil {
-			return err
-		}
-		pin = string(plain)
-		return f.record(tx, a, "reveal-pin", "device/"+string(x.Device), "", nil, nil, map[string]any{"action": x.ID, "type": x.Type})
-	})
-	return pin, err
 }
 
 // expireActions ends those whose time is over.

@@ -65,12 +65,12 @@ type Action struct {
 
 // ActionChoice is one action on one device: offered, or not with the reason (C4).
 type ActionChoice struct {
-	Type     ActionType
-	Offered  bool
-	Reason   Reason   // why not, or what it does
-	Options  []string // which options apply: "message", "phone", "pin", "keep-data-plan", ...
-	NeedsPIN bool
-	Confirm  bool // asks for the device's name
+	Type     ActionType `json:"type"`
+	Offered  bool       `json:"offered"`
+	Reason   Reason     `json:"reason"`            // why not, or what it does
+	Options  []string   `json:"options,omitempty"` // which options apply: "message", "phone", "pin", "keep-data-plan", ...
+	NeedsPIN bool       `json:"needs_pin"`
+	Confirm  bool       `json:"confirm"` // asks for the device's name
 }
 
 // RemovalRow is one row of the C3 table: what happens to a kind of data, before confirming, and its proof afterwards.

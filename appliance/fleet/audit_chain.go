@@ -66,6 +66,15 @@ func hashOf(r *AuditRecord) ([]byte, error) {
 	return sum[:], nil
 }
 
+// recordSave logs that something was made (before nil) or changed.
+func (f *Fleet) recordSave(tx store.Tx, a Actor, object, label string, tags []Tag, before, after any) error {
+	verb := "update"
+	if before == nil {
+		verb = "create"
+	}
+	return f.record(tx, a, verb, object, label, tags, before, after)
+}
+
 // record appends to the audit chain in the caller's transaction. before and after are marshalled with secrets left out.
 func (f *Fleet) record(tx store.Tx, a Actor, verb, object, label string, tags []Tag, before, after any) error {
 	head, err := f.auditHead(tx)

@@ -12,15 +12,18 @@ import (
 
 // CertificateView is an issued certificate for people to look at.
 type CertificateView struct {
-	Serial, Subject, Purpose string
-	Fingerprint              string
-	Device                   DeviceID
-	DeviceName               string
-	Profile                  ProfileID
-	NotBefore, NotAfter      time.Time
-	State                    string // live, superseded, revoked, expired
-	RevokedAt                *time.Time
-	Evidence                 Evidence // first seen on the device; Message is the certificate's fingerprint
+	Serial      string     `json:"serial"`
+	Subject     string     `json:"subject"`
+	Purpose     string     `json:"purpose"`
+	Fingerprint string     `json:"fingerprint"`
+	Device      DeviceID   `json:"device"`
+	DeviceName  string     `json:"device_name"`
+	Profile     ProfileID  `json:"profile"`
+	NotBefore   time.Time  `json:"not_before"`
+	NotAfter    time.Time  `json:"not_after"`
+	State       string     `json:"state"` // live, superseded, revoked, expired
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+	Evidence    Evidence   `json:"evidence"` // first seen on the device; Message is the certificate's fingerprint
 }
 
 // States of a certificate.

@@ -18,6 +18,7 @@ type config struct {
 	uses     map[ProfileID][]string    // template variables a profile needs
 	refs     map[ProfileID][]ProfileID // profiles it refers to
 	to       map[ProfileID][]Assignment
+	grouped  bool // an assignment names a group
 }
 
 // configStamp changes with every write of a profile or an assignment, in the same transaction. It is a fresh ULID each time, so
@@ -37,7 +38,7 @@ func touchConfig(tx store.Tx) error {
 // config returns profiles and assignments as this transaction sees them.
 func (f *Fleet) config(tx store.Tx) (*config, error) {
 	stamp := ""
-	s, err := configStamps.Get(tx, "config")
+	s, err := f.planner.stamps.Get(tx, "config")
 	if err == nil {
 		stamp = s.Stamp
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -69,6 +70,7 @@ func readConfig(tx store.Tx, stamp string) (*config, error) {
 	}
 	err = assignments.Each(tx, store.Query{}, func(a *Assignment) (bool, error) {
 		c.to[a.Profile] = append(c.to[a.Profile], *a)
+		c.grouped = c.grouped || a.To == ToGroup
 		return true, nil
 	})
 	if err != nil {

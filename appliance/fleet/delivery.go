@@ -60,7 +60,6 @@ func tagsOfKey(k string) []Tag {
 // profile, or from the row that is there when the profile is gone. Since stays while status and reason stay, unless the caller gives it. A row that says
 // nothing new costs no write.
 func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
-	row.Device = d.ID
 	old, err := deliveries.Get(tx, deliveryID(d.ID, row.Profile))
 	if errors.Is(err, store.ErrNotFound) {
 		old = nil
@@ -71,6 +70,12 @@ func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
 	if err != nil {
 		return err
 	}
+	return f.replaceDelivery(tx, c, d, old, row)
+}
+
+// replaceDelivery is setDelivery with the config that this transaction sees, and the row as it is in the store, nil when there is none.
+func (f *Fleet) replaceDelivery(tx store.Tx, c *config, d *Device, old *delivery, row ProfileStatus) error {
+	row.Device = d.ID
 	revision := 0
 	if p := c.profile(row.Profile); p != nil {
 		row.Name, row.Type, revision = p.Name, p.Type, p.Revision
@@ -87,7 +92,7 @@ func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
 	if old != nil && sameDelivery(old, next) {
 		return nil
 	}
-	if err := deliveries.Put(tx, next); err != nil {
+	if err := deliveries.Replace(tx, old, next); err != nil {
 		return err
 	}
 	if old != nil && old.Status == next.Status && tagsKey(old.Tags) == tagsKey(next.Tags) {
@@ -146,7 +151,7 @@ func (f *Fleet) retag(tx store.Tx, d *Device) error {
 			continue
 		}
 		next := &delivery{ProfileStatus: old.ProfileStatus, Revision: old.Revision, Tags: slices.Clone(d.Tags)}
-		if err := deliveries.Put(tx, next); err != nil {
+		if err := deliveries.Replace(tx, old, next); err != nil {
 			return err
 		}
 		if err := f.count(tx, old.Profile, old, next); err != nil {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -22,28 +21,32 @@ func (f *Fleet) refreshDeliveries(tx store.Tx, d *Device) error {
 
 // keepRows stores the status rows of a situation and drops those of profiles that are neither wanted nor were ever there.
 func (f *Fleet) keepRows(tx store.Tx, s *situation) error {
-	old, err := f.deliveriesOf(tx, s.device.ID)
+	stored, err := deliveryRows(tx, s.device.ID)
 	if err != nil {
 		return err
 	}
-	rows := s.statuses()
-	for _, r := range rows {
-		if err := f.setDelivery(tx, s.device, r); err != nil {
+	old := make(map[ProfileID]*delivery, len(stored))
+	for _, r := range stored {
+		old[r.Profile] = r
+	}
+	for _, r := range s.statuses() { // one a profile
+		if err := f.replaceDelivery(tx, s.config, s.device, old[r.Profile], r); err != nil {
 			return err
 		}
+		delete(old, r.Profile)
 	}
-	for _, o := range old {
-		if slices.ContainsFunc(rows, func(r ProfileStatus) bool { return r.Profile == o.Profile }) {
+	for _, r := range stored {
+		if old[r.Profile] == nil {
 			continue
 		}
-		gone, keep := s.departed(o)
+		gone, keep := s.departed(r.ProfileStatus)
 		if !keep {
-			if err := f.dropDelivery(tx, s.device, o.Profile); err != nil {
+			if err := f.dropDelivery(tx, s.device, r.Profile); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := f.setDelivery(tx, s.device, gone); err != nil {
+		if err := f.replaceDelivery(tx, s.config, s.device, r, gone); err != nil {
 			return err
 		}
 	}
@@ -143,7 +146,7 @@ func timeOrNil(t time.Time) *time.Time {
 // statusOf is the row of a profile that is wanted.
 func (s *situation) statusOf(p *Profile, diffs []difference) ProfileStatus {
 	r := ProfileStatus{Profile: p.ID, Device: s.device.ID, Name: p.Name, Type: p.Type, Version: p.Version, Status: StatusPending}
-	if b := s.rep.Blocked[p.ID]; b != nil && b.Version == p.Version {
+	if b := s.rep.Blocked[p.ID]; b != nil && b.Revision == p.Revision {
 		r.Status, r.Reason, r.NextTry = StatusWaitsPerson, b.Reason, timeOrNil(b.Next)
 		r.Evidence = Evidence{Message: b.Message, At: b.Next.Add(-blockedFor), What: "refused"}
 		return r
@@ -277,17 +280,4 @@ func (f *Fleet) retryUnit(tx store.Tx, d *Device, p ProfileID) error {
 		return err
 	}
 	return f.wakeDevice(tx, d, "retry")
-}
-
-// deviceReport is for callers that have a device's id only.
-func (f *Fleet) reportByID(tx store.Tx, id DeviceID) (*Device, *reported, error) {
-	d, err := devices.Get(tx, string(id))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, Refuse(ErrNotFound, "not-found", "what", "device")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	rep, err := reportOf(tx, d)
-	return d, rep, err
 }

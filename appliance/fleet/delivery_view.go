@@ -122,16 +122,12 @@ func (f *Fleet) ProfileCounts(ctx context.Context, a Actor, id ProfileID) (map[P
 	if err := need(a, ProfilesRead); err != nil {
 		return nil, err
 	}
-	var out map[ProfileStatusCode]int
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) (map[ProfileStatusCode]int, error) {
 		if _, err := f.profileSeen(tx, a, id); err != nil {
-			return err
+			return nil, err
 		}
-		var err error
-		out, err = countsOf(tx, a, id)
-		return err
+		return countsOf(tx, a, id)
 	})
-	return out, err
 }
 
 func countsOf(tx store.Tx, a Actor, id ProfileID) (map[ProfileStatusCode]int, error) {

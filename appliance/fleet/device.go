@@ -75,8 +75,10 @@ type DeviceInput struct {
 
 // App in the inventory of a device, within what D3 allows.
 type App struct {
-	ID, Name, Version string
-	Managed           bool
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Managed bool   `json:"managed"`
 }
 
 // Counts for the overview, kept by the writers, not counted by walking.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"muster/pki"
 	"muster/store"
 )
 
@@ -21,7 +22,7 @@ func (f *Fleet) contact(c Contact) Contact {
 	if c.At.IsZero() {
 		c.At = f.now()
 	}
-	c.At = c.At.UTC()
+	c.At = c.At.UTC().Round(0) // as it will be read back: without its monotonic part
 	return c
 }
 
@@ -344,6 +345,9 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 			if err := f.saveDevice(tx, old, d); err != nil {
 				return err
 			}
+			if err := f.onlyIdentity(tx, d, rep.Identity.Fingerprint); err != nil {
+				return err
+			}
 			p := &passage{device: d, rep: rep, evidence: Evidence{Message: c.Message, At: c.At, What: "token"}}
 			return f.transit(tx, p, evReach)
 		}
@@ -364,6 +368,36 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 	}
 	f.touch(d, c)
 	return d, nil
+}
+
+// onlyIdentity ends what else could pass for a device that has now enrolled: the enrolment profile may have been fetched more than once, each
+// time with a challenge of its own.
+func (f *Fleet) onlyIdentity(tx store.Tx, d *Device, fingerprint string) error {
+	if err := f.pki.VoidChallenges(tx, string(d.Enrolment)); err != nil {
+		return err
+	}
+	if fingerprint == "" { // a platform without certificates of its own
+		return nil
+	}
+	q := pki.CertificateQuery{Enrolment: string(d.Enrolment), Purpose: pki.Management, Limit: 200}
+	for {
+		page, err := f.pki.Certificates(tx, q)
+		if err != nil {
+			return err
+		}
+		for _, c := range page.Items {
+			if c.Fingerprint == fingerprint || c.Revoked() {
+				continue
+			}
+			if err := f.pki.Revoke(tx, c.Serial, pki.ReasonSuperseded, f.now()); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.Cursor = page.Next
+	}
 }
 
 // Leave records that the device left by itself (Apple: CheckOut): certificates are revoked, a receipt is written, the tombstone stands. During a removal

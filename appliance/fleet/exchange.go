@@ -22,6 +22,7 @@ type Contact struct {
 	NewRun   bool // a new connection run (Apple: Status Idle): postponed steps are offered again
 }
 
+// EnrolInput is what a first message tells. Name and Facts are kept as far as the register allows.
 type EnrolInput struct {
 	Hardware string
 	Platform Platform // as the device says: ios, ipados, macos
@@ -68,8 +69,8 @@ type Order struct {
 	ID          OrderID
 	Step        Step
 	Device      *Device
-	Person      *Person    // nil without one
-	Profiles    []*Profile // of Unit, in the unit's order
+	Person      *Person    // nil without one; shared, not to be changed
+	Profiles    []*Profile // of Unit, in the unit's order; shared, not to be changed
 	Action      *Action
 	PIN         string               // opened, for lock and wipe of a Mac
 	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit

@@ -5,19 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"muster/pki"
 	"muster/store"
 )
 
 // errWrites says that an exchange cannot be had by reading alone.
 var errWrites = errors.New("fleet: exchange has something to write")
-
-// challengeLife is how long a device may take to fetch a certificate after an order was handed to it.
-const challengeLife = 24 * time.Hour
 
 // idleFor is how long it is taken for granted that nothing is to be done: settings, which change when facts are asked, have no generation.
 const idleFor = 10 * time.Minute
@@ -91,7 +86,7 @@ func (x *exchange) postponed() bool {
 
 // exchange deals with one message inside a transaction; in a reading one it returns errWrites as soon as it would have to write.
 func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
-	s, err := f.situationOf(tx, x.c.Identity.Device, x.c.Identity.Enrolment, x.ans == nil)
+	s, err := f.situationOf(tx, x.c.Identity, x.ans == nil)
 	if err != nil {
 		return err
 	}
@@ -158,7 +153,7 @@ func (f *Fleet) replan(tx store.Tx, x *exchange) error {
 		if err := f.dueCertificates(tx, s); err != nil {
 			return err
 		}
-		s.units = s.compose(f.modules[s.device.Platform])
+		s.compose(f.modules[s.device.Platform])
 	}
 	return nil
 }
@@ -177,7 +172,7 @@ func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
 		if !tx.Writable() {
 			return errWrites
 		}
-		if err := reports.Put(tx, x.s.rep); err != nil {
+		if err := f.planner.reports.Put(tx, x.s.rep); err != nil {
 			return err
 		}
 		id := x.device.ID
@@ -196,11 +191,12 @@ func (f *Fleet) keepExchange(tx store.Tx, x *exchange) error {
 // keepWake leaves the channel's wake as it must be after this message: pushed again soon when an order was handed over and stays
 // unanswered; else asleep until something becomes due by itself.
 func (f *Fleet) keepWake(tx store.Tx, x *exchange) error {
-	w := x.s.wakes[x.c.Channel]
-	if w == nil {
+	known := x.s.wakes[x.c.Channel]
+	if known == nil {
 		return nil
 	}
-	now := x.s.now
+	now, next := x.s.now, *known // known is shared
+	w := &next
 	if x.order != nil {
 		if w.Open && w.Attempt > 0 && w.Due.After(now.Add(answerWithin/2)) {
 			return nil
@@ -300,198 +296,6 @@ func (f *Fleet) settleSync(tx store.Tx, x *exchange) error {
 		if err := f.endAction(tx, a, ActionDone, Why("action.done"), last); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// handOver makes a step an order, stored before it is returned. A step that was handed over and not answered keeps its order's id.
-func (f *Fleet) handOver(tx store.Tx, x *exchange, ch *channelReport, diff *difference) error {
-	s, now := x.s, x.s.now
-	step := diff.Step
-	var rec *orderRecord
-	again := false
-	if ch.InFlight != "" && ch.Doing == stepKey(step) {
-		old, err := orders.Get(tx, string(ch.InFlight))
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		if err == nil && old.Answered.IsZero() && sameVersion(old.Step, step) {
-			rec, again = old, true
-			rec.Again = now
-		}
-	}
-	if rec == nil {
-		rec = &orderRecord{ID: OrderID(store.NewID()), Device: s.device.ID, Enrolment: s.device.Enrolment, Channel: x.c.Channel, Step: step, Sent: now}
-	}
-	rec.Tries++
-	o := &Order{ID: rec.ID, Step: step, Device: s.device, Person: s.person}
-	if err := f.fill(tx, x, rec, o, again); err != nil {
-		return err
-	}
-	if err := orders.Put(tx, rec); err != nil {
-		return err
-	}
-	ch.InFlight, ch.Doing = rec.ID, stepKey(step)
-	x.order = o
-	return nil
-}
-
-// sameVersion says whether two steps of one key are the same in content.
-func sameVersion(a, b Step) bool {
-	if a.Unit == nil || b.Unit == nil {
-		return a.Unit == b.Unit
-	}
-	return a.Unit.Version == b.Unit.Version
-}
-
-// fill adds to an order what its kind needs, and notes in the report that it is handed over.
-func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again bool) error {
-	s := x.s
-	switch o.Step.Kind {
-	case StepInstall, StepRemove:
-		for _, id := range o.Step.Unit.Profiles {
-			p, err := profiles.Get(tx, string(id))
-			if errors.Is(err, store.ErrNotFound) {
-				continue // deleted meanwhile: a removal goes by the unit's key
-			}
-			if err != nil {
-				return err
-			}
-			o.Profiles = append(o.Profiles, p)
-		}
-		if o.Step.Kind == StepInstall {
-			return f.fillInstall(tx, x, rec, o, again)
-		}
-		return f.begun(tx, s)
-	case StepQuery:
-		m := f.modules[s.device.Platform]
-		o.Facts = s.permitted(m.FactsOf(o.Step.Query, s.device))
-		o.ManagedOnly = s.device.Ownership != Corporate
-		return f.begun(tx, s)
-	case StepAction:
-		return f.fillAction(tx, x, o)
-	case StepRenew:
-		b := pki.Binding{Purpose: pki.Management}
-		if c, err := f.pki.Certificate(tx, s.rep.Identity.Fingerprint); err == nil {
-			b = c.Binding
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		b.Enrolment, b.Device, b.Person = string(s.device.Enrolment), string(s.device.ID), string(s.device.Person)
-		b.Generation = s.rep.Identity.Generation + 1
-		if again {
-			if err := f.pki.VoidChallenges(tx, string(s.device.Enrolment)); err != nil {
-				return err
-			}
-		}
-		var err error
-		o.Renewal, err = f.pki.NewChallenge(tx, b, challengeLife)
-		return err
-	case StepUnenrol:
-		if s.rep.Removal != nil {
-			s.rep.Removal.Handed = true
-		}
-		return f.begun(tx, s)
-	}
-	return nil
-}
-
-// begun notes that the first step of a removal goes out: it can no longer be called off.
-func (f *Fleet) begun(tx store.Tx, s *situation) error {
-	if s.rep.Removal == nil || !s.device.State.leaving() {
-		return nil
-	}
-	s.rep.Removal.Begun = true
-	for _, a := range s.actions {
-		if !s.isTarget(a) || a.State != ActionQueued || a.Type == ActWipe || s.device.State == Wiping {
-			continue
-		}
-		if err := f.sent(tx, s, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sent notes that an action goes out.
-func (f *Fleet) sent(tx store.Tx, s *situation, a *Action) error {
-	first := a.Sent == nil
-	if first {
-		now := s.now
-		a.Sent = &now
-	}
-	a.State = ActionSent
-	a.Tries++
-	if err := actions.Put(tx, a); err != nil {
-		return err
-	}
-	if !first {
-		return nil
-	}
-	f.publish(tx, "action", string(a.ID))
-	return f.event(tx, s.device.ID, Why("event.action-sent", "action", string(a.Type)), Evidence{}, "")
-}
-
-func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again bool) error {
-	s := x.s
-	u := s.rep.channel(x.c.Channel).unit(*o.Step.Unit, &s.rep.Next)
-	rec.Held = s.held(o.Step.Unit)
-	u.Unit, u.Handed, u.Removed, u.NotRemoved = *o.Step.Unit, rec.Held, Evidence{}, nil
-	voided := false
-	for _, p := range o.Profiles {
-		if p.Type != TypeIdentity {
-			continue
-		}
-		if again && !voided {
-			if err := f.pki.VoidChallenges(tx, string(s.device.Enrolment)); err != nil {
-				return err
-			}
-			voided = true
-		}
-		b, err := accessBinding(p, s)
-		if err != nil {
-			return err
-		}
-		secret, err := f.pki.NewChallenge(tx, b, challengeLife)
-		if err != nil {
-			return fmt.Errorf("challenge for profile %s: %w", p.ID, err)
-		}
-		if o.Secrets == nil {
-			o.Secrets = map[ProfileID]string{}
-		}
-		o.Secrets[p.ID] = secret
-		if rec.Certs == nil {
-			rec.Certs = map[ProfileID]int{}
-		}
-		rec.Certs[p.ID] = b.Generation
-	}
-	return nil
-}
-
-func (f *Fleet) fillAction(tx store.Tx, x *exchange, o *Order) error {
-	s := x.s
-	var a *Action
-	for _, y := range s.actions {
-		if y.ID == o.Step.Action {
-			a = y
-		}
-	}
-	if a == nil {
-		return fmt.Errorf("planned action %s is not open", o.Step.Action)
-	}
-	if err := f.sent(tx, s, a); err != nil {
-		return err
-	}
-	if s.rep.Removal != nil && s.isTarget(a) {
-		s.rep.Removal.Begun, s.rep.Removal.Handed = true, true
-	}
-	o.Action = a
-	if len(a.Secret) > 0 {
-		pin, err := f.db.Sealer().Open(actions.Name(), string(a.ID), a.Secret)
-		if err != nil {
-			return fmt.Errorf("open PIN of action %s: %w", a.ID, err)
-		}
-		o.PIN = string(pin)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ type inventory struct {
 	Apps   []App     `json:"apps"`
 }
 
-var inventories = store.Define("ap", func(i *inventory) string { return string(i.Device) })
+var inventories = store.Define("al", func(i *inventory) string { return string(i.Device) })
 
 // What a device tells is bounded, whoever it is.
 const (
@@ -84,8 +83,13 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 	if s := text(FactOSVersion); s != "" {
 		d.OSVersion = s
 	}
-	if s := text(FactDeviceName); s != "" && !d.Named {
-		d.Name = clip(s, 200)
+	// Where its own name may not be kept, what it is and whose it is say more once the device has told its model.
+	if own := text(FactDeviceName); !d.Named && (own != "" || !Allowed(FactDeviceName, d.Target(), nil)) {
+		name, err := nameFor(tx, d, own)
+		if err != nil {
+			return err
+		}
+		d.Name = clip(name, 200)
 	}
 	if s := text(FactSerial); s != "" && s != d.Serial {
 		d.Serial = s
@@ -181,19 +185,35 @@ func (f *Fleet) saveApps(tx store.Tx, d *Device, q QueryKind, apps []App, at tim
 	if err != nil {
 		return err
 	}
+	known := map[string]App{}
+	for _, x := range inv.Apps {
+		known[x.ID] = x
+	}
+	listed := map[string]bool{}
 	var keep []App
-	if q == QueryManagedApps { // what else is known stays
+	for _, x := range apps {
+		x = App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed}
+		old, had := known[x.ID]
+		// A list of managed apps tells no names; a list of all apps may not tell which are managed.
+		// Of a personal device nothing counts as managed that the platform did not call so.
+		x.Managed = x.Managed || had && old.Managed || d.Ownership == Corporate && q == QueryManagedApps
+		if had && x.Name == "" {
+			x.Name = old.Name
+		}
+		if had && x.Version == "" {
+			x.Version = old.Version
+		}
+		if all || managed && x.Managed {
+			keep = append(keep, x)
+			listed[x.ID] = true
+		}
+	}
+	if q == QueryManagedApps && all { // what else is known stays
 		for _, x := range inv.Apps {
-			if all && !slices.ContainsFunc(apps, func(y App) bool { return y.ID == x.ID }) {
+			if !listed[x.ID] {
 				x.Managed = false
 				keep = append(keep, x)
 			}
-		}
-	}
-	for _, x := range apps {
-		x.Managed = x.Managed || q == QueryManagedApps
-		if all || managed && x.Managed {
-			keep = append(keep, App{ID: clip(x.ID, 300), Name: clip(x.Name, 300), Version: clip(x.Version, 100), Managed: x.Managed})
 		}
 	}
 	if len(keep) == 0 && len(inv.Apps) == 0 {
@@ -246,84 +266,4 @@ func (f *Fleet) Apps(ctx context.Context, a Actor, id DeviceID) ([]App, error) {
 		return nil
 	})
 	return out, err
-}
-
-// deviceSecret is something that opens a device, sealed.
-type deviceSecret struct {
-	Enrolment EnrolmentID `json:"enrolment"`
-	Name      string      `json:"name"`
-	Sealed    []byte      `json:"sealed"`
-	At        time.Time   `json:"at"`
-}
-
-var deviceSecrets = store.Define("sc", func(s *deviceSecret) string { return string(s.Enrolment) + "/" + s.Name })
-
-// secretMost is the greatest size of a device secret, in bytes.
-const secretMost = 64 << 10
-
-// KeepSecret keeps a device secret (Apple: UnlockToken, BootstrapToken) sealed; each read is audited. nil forgets. name is a fact of the
-// register: what that does not declare is refused, what it does not allow of this device is dropped.
-func (f *Fleet) KeepSecret(ctx context.Context, c Contact, name string, value []byte) error {
-	if name == "" || strings.ContainsAny(name, "/\x00") || len(value) > secretMost {
-		return Refuse(ErrInvalid, "input.characters")
-	}
-	return f.db.Update(ctx, func(tx store.Tx) error {
-		d, err := f.speaking(tx, c)
-		if err != nil {
-			return err
-		}
-		if _, declared := DeclarationOf(FactKey(name)); !declared {
-			return Refuse(ErrInvalid, "input.characters")
-		}
-		if value != nil && !Allowed(FactKey(name), d.Target(), nil) {
-			return nil
-		}
-		id := string(d.Enrolment) + "/" + name
-		if value == nil {
-			if err := deviceSecrets.Delete(tx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			return nil
-		}
-		return deviceSecrets.Put(tx, &deviceSecret{Enrolment: d.Enrolment, Name: name, At: f.now().UTC(), Sealed: f.db.Sealer().Seal(deviceSecrets.Name(), id, value)})
-	})
-}
-
-// ReadSecret returns a kept secret, for the device's own use or an order to it. ErrNotFound when there is none.
-func (f *Fleet) ReadSecret(ctx context.Context, c Contact, name string) ([]byte, error) {
-	var out []byte
-	err := f.db.Update(ctx, func(tx store.Tx) error {
-		d, err := f.speaking(tx, c)
-		if err != nil {
-			return err
-		}
-		id := string(d.Enrolment) + "/" + name
-		s, err := deviceSecrets.Get(tx, id)
-		if err != nil {
-			return notFound(err, "secret")
-		}
-		if out, err = f.db.Sealer().Open(deviceSecrets.Name(), id, s.Sealed); err != nil {
-			return fmt.Errorf("open %s of device %s: %w", name, d.ID, err)
-		}
-		return f.record(tx, deviceActor(d, c.From), "read-secret", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]string{"name": name})
-	})
-	return out, err
-}
-
-// dropSecrets forgets what opened a device under an enrolment that ended.
-func (f *Fleet) dropSecrets(tx store.Tx, e EnrolmentID) error {
-	var ids []string
-	err := deviceSecrets.Each(tx, store.Query{From: string(e) + "/", To: string(e) + "0"}, func(s *deviceSecret) (bool, error) {
-		ids = append(ids, string(s.Enrolment)+"/"+s.Name)
-		return true, nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := deviceSecrets.Delete(tx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

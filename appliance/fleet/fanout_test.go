@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"muster/store"
+
 	"pgregory.net/rapid"
 )
 

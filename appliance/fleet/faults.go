@@ -136,18 +136,16 @@ func keepsScope(a Actor, before, after []Tag) error {
 	}
 	for _, t := range after {
 		if !slices.Contains(a.Tags, t) && !slices.Contains(before, t) {
-			return &Refusal{Kind: ErrInvalid, Reason: Why("scope.tag-not-held", "tag", string(t)),
-				Fields: map[string]Reason{"tags": Why("scope.tag-not-held", "tag", string(t))}}
+			return refuseField(ErrInvalid, "tags", Why("scope.tag-not-held", "tag", string(t)))
 		}
 	}
 	for _, t := range before {
 		if !slices.Contains(a.Tags, t) && !slices.Contains(after, t) {
-			return &Refusal{Kind: ErrInvalid, Reason: Why("scope.tag-not-held", "tag", string(t)),
-				Fields: map[string]Reason{"tags": Why("scope.tag-not-held", "tag", string(t))}}
+			return refuseField(ErrInvalid, "tags", Why("scope.tag-not-held", "tag", string(t)))
 		}
 	}
 	if !sees(a, after) {
-		return &Refusal{Kind: ErrInvalid, Reason: Why("scope.leaves"), Fields: map[string]Reason{"tags": Why("scope.leaves")}}
+		return refuseField(ErrInvalid, "tags", Why("scope.leaves"))
 	}
 	return nil
 }

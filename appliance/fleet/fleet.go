@@ -50,6 +50,7 @@ func New(c Config) (*Fleet, error) {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	f.org.init(f.now)
+	f.planner.memos = newMemos()
 	return f, nil
 }
 

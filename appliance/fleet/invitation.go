@@ -123,8 +123,8 @@ func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invit
 			if in.Tags == nil {
 				inv.Tags = p.Tags
 			}
-		} else if in.Tags == nil && !a.AllTags {
-			inv.Tags = sortedTags(a.Tags)
+		} else if in.Tags == nil {
+			inv.Tags = tagsFor(a)
 		}
 		if in.Tags != nil {
 			if err := keepsScope(a, nil, inv.Tags); err != nil {
@@ -239,13 +239,9 @@ func (f *Fleet) Invitation(ctx context.Context, a Actor, id InvitationID) (*Invi
 	if err := readsInvitations(a); err != nil {
 		return nil, err
 	}
-	var out *Invitation
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		out, err = f.invitationSeen(tx, a, id)
-		return err
+	return viewed(ctx, f, func(tx store.Tx) (*Invitation, error) {
+		return f.invitationSeen(tx, a, id)
 	})
-	return out, err
 }
 
 func readsInvitations(a Actor) error {

@@ -203,7 +203,7 @@ func TestAccept(t *testing.T) {
 			t.Error("the ticket is in the log")
 		}
 		list, err = h.Acceptances(ctx, h.scoped("south"), anna.ID, ListQuery{})
-		if err != nil || len(list.Items) != 0 {
+		if !errors.Is(err, ErrNotFound) || len(list.Items) != 0 {
 			t.Errorf("outside the scope: %v, %v", list.Items, err)
 		}
 	})

@@ -13,10 +13,10 @@ import (
 
 // Need is a thing that needs a person, with what to do; shown on the overview, in doctor and /readyz.
 type Need struct {
-	Severity string // "error", "warning", "info"
-	Reason   Reason
-	Link     string // UI path of the place to mend it
-	Object   string
+	Severity string `json:"severity"` // "error", "warning", "info"
+	Reason   Reason `json:"reason"`
+	Link     string `json:"link"` // UI path of the place to mend it
+	Object   string `json:"object"`
 }
 
 const (

@@ -54,24 +54,14 @@ func (f *Fleet) CreatePerson(ctx context.Context, a Actor, in PersonInput) (*Per
 	if err := need(a, PeopleEdit); err != nil {
 		return nil, err
 	}
-	var out *Person
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*Person, error) {
 		now := f.now().UTC()
-		p := &Person{ID: PersonID(store.NewID()), Created: now}
-		if in.Tags == nil && !a.AllTags { // what a scoped administrator makes lies within his scope
-			tags := slices.Clone(a.Tags)
-			in.Tags = &tags
-		}
+		p := &Person{ID: PersonID(store.NewID()), Tags: tagsFor(a), Created: now}
 		if err := f.savePerson(tx, a, nil, p, in, now); err != nil {
-			return err
+			return nil, err
 		}
-		out = p
-		return nil
+		return p, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // UpdatePerson changes a person; devices get profiles filled with the new attributes.
@@ -79,26 +69,20 @@ func (f *Fleet) UpdatePerson(ctx context.Context, a Actor, id PersonID, in Perso
 	if err := need(a, PeopleEdit); err != nil {
 		return nil, err
 	}
-	var out *Person
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*Person, error) {
 		old, err := f.personSeen(tx, a, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := meanwhile(in.Version, old.Version, "person"); err != nil {
-			return err
+			return nil, err
 		}
 		p := *old
 		if err := f.savePerson(tx, a, old, &p, in, f.now().UTC()); err != nil {
-			return err
+			return nil, err
 		}
-		out = &p
-		return nil
+		return &p, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // personAudit is a person with groups, for the log.
@@ -154,9 +138,10 @@ func (f *Fleet) savePerson(tx store.Tx, a Actor, old, p *Person, in PersonInput,
 	if err := bad.refuse("person.invalid"); err != nil {
 		return err
 	}
+	var was any
 	var oldTags []Tag
 	if old != nil {
-		oldTags = old.Tags
+		was, oldTags = before, old.Tags
 	}
 	if err := keepsScope(a, oldTags, p.Tags); err != nil {
 		return err
@@ -169,12 +154,7 @@ func (f *Fleet) savePerson(tx store.Tx, a Actor, old, p *Person, in PersonInput,
 	if err := people.Put(tx, p); err != nil {
 		return takenPerson(tx, p, err)
 	}
-	verb := "update"
-	var was any = before
-	if old == nil {
-		verb, was = "create", nil
-	}
-	if err := f.record(tx, a, verb, "person/"+string(p.ID), p.Name, p.Tags, was, after); err != nil {
+	if err := f.recordSave(tx, a, "person/"+string(p.ID), p.Name, p.Tags, was, after); err != nil {
 		return err
 	}
 	if old != nil {
@@ -197,60 +177,7 @@ func takenPerson(tx store.Tx, p *Person, err error) error {
 			field, value = "mail", p.Mail
 		}
 	}
-	why := Why("person.taken", "value", value)
-	return &Refusal{Kind: ErrConflict, Reason: why, Fields: map[string]Reason{field: why}}
-}
-
-// staticGroups are the groups that something is in by hand.
-func staticGroups(tx store.Tx, member string) ([]GroupID, error) {
-	var out []GroupID
-	err := memberships.Each(tx, store.Query{Index: "member", Value: member}, func(m *membership) (bool, error) {
-		out = append(out, m.Group)
-		return true, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("groups of %s: %w", member, err)
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
-// changeGroups puts a person into static groups and takes them out of others, all within the actor's scope.
-func (f *Fleet) changeGroups(tx store.Tx, a Actor, member string, before, after []GroupID) error {
-	check := func(id GroupID) error {
-		g, err := f.groupSeen(tx, a, id)
-		switch {
-		case errors.Is(err, ErrNotFound), err == nil && (g.Kind != PeopleGroup || g.Rule != nil):
-			why := Why("group.not-for-hand", "group", string(id))
-			return &Refusal{Kind: ErrInvalid, Reason: why, Fields: map[string]Reason{"groups": why}}
-		}
-		return err
-	}
-	for _, id := range after {
-		if slices.Contains(before, id) {
-			continue
-		}
-		if err := check(id); err != nil {
-			return err
-		}
-		if err := memberships.Put(tx, &membership{Group: id, Member: member}); err != nil {
-			return fmt.Errorf("add to group: %w", err)
-		}
-		f.publish(tx, "group", string(id))
-	}
-	for _, id := range before {
-		if slices.Contains(after, id) {
-			continue
-		}
-		if err := check(id); err != nil {
-			return err
-		}
-		if err := memberships.Delete(tx, string(id)+"."+member); err != nil {
-			return fmt.Errorf("take from group: %w", err)
-		}
-		f.publish(tx, "group", string(id))
-	}
-	return nil
+	return refuseField(ErrConflict, field, Why("person.taken", "value", value))
 }
 
 // personSeen reads a person within the actor's scope.
@@ -327,13 +254,9 @@ func (f *Fleet) Person(ctx context.Context, a Actor, id PersonID) (*Person, erro
 	if err := need(a, PeopleRead); err != nil {
 		return nil, err
 	}
-	var out *Person
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		out, err = f.personSeen(tx, a, id)
-		return err
+	return viewed(ctx, f, func(tx store.Tx) (*Person, error) {
+		return f.personSeen(tx, a, id)
 	})
-	return out, err
 }
 
 // People lists people by name.
@@ -355,44 +278,4 @@ func (f *Fleet) People(ctx context.Context, a Actor, q ListQuery) (List[*Person]
 		return err
 	})
 	return out, err
-}
-
-// PersonGroups names the groups that the person is in, static and by rule, as far as the actor sees them.
-func (f *Fleet) PersonGroups(ctx context.Context, a Actor, id PersonID) ([]*Group, error) {
-	if err := need(a, PeopleRead); err != nil {
-		return nil, err
-	}
-	var out []*Group
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		p, err := f.personSeen(tx, a, id)
-		if err != nil {
-			return err
-		}
-		in, err := f.groupsOf(tx, p, nil)
-		if err != nil {
-			return err
-		}
-		out, err = groupList(tx, a, in)
-		return err
-	})
-	return out, err
-}
-
-// groupList reads groups that the actor sees, by name.
-func groupList(tx store.Tx, a Actor, in map[GroupID]bool) ([]*Group, error) {
-	var out []*Group
-	for id := range in {
-		g, err := groups.Get(tx, string(id))
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read group: %w", err)
-		}
-		if sees(a, g.Tags) {
-			out = append(out, g)
-		}
-	}
-	slices.SortFunc(out, func(x, y *Group) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) })
-	return out, nil
 }

@@ -13,9 +13,11 @@ type situation struct {
 	person   *Person // nil without one
 	rep      *reported
 	read     []byte     // the report as it was stored
+	config   *config    // of which the profiles are
 	profiles []*Profile // that apply, in a stable order
 	unfit    []Unfit
 	units    []Unit    // what is wanted, versioned; blocked profiles are left out
+	parts    []part    // what units were composed of
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
 	settings *Settings

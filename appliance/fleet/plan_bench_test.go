@@ -100,3 +100,47 @@ func BenchmarkEnrol(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkDelivery is one message of a run in which a freshly enrolled device takes all that is wanted of it: queries, the profiles and
+// the read-back. It is run with a fixed count (-benchtime 8000x): each device serves once.
+func BenchmarkDelivery(b *testing.B) {
+	w := newPlanWorld(b)
+	root, id := w.identity()
+	w.toAll(w.passcode(), root, id, w.email())
+	const calls = 7 // messages a run takes at least
+	phones := make(chan *phone, b.N/calls+33)
+	for i := range cap(phones) {
+		p := w.phone(fmt.Sprint("D", i))
+		p.enrol(w.ticket(fleet.Corporate, fleet.IOS))
+		phones <- p
+	}
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		var p *phone
+		var ans *fleet.Answer
+		for pb.Next() {
+			if p == nil {
+				select {
+				case p = <-phones:
+				default:
+					b.Error("too few devices for so many messages")
+					return
+				}
+			}
+			c := p.contact()
+			c.NewRun = ans == nil
+			o, err := w.Exchange(ctx, c, ans)
+			if err != nil {
+				b.Error(errText(err))
+				return
+			}
+			if o == nil {
+				p, ans = nil, nil
+				continue
+			}
+			ans = p.do(o)
+		}
+	})
+}

@@ -785,3 +785,49 @@ func TestDeviceSecrets(t *testing.T) {
 	_, err = w.ReadSecret(ctx, p.contact(), name)
 	wantKind(t, err, fleet.ErrUnrecognized)
 }
+
+func TestApps(t *testing.T) {
+	list := []fleet.App{{ID: "org.private.diary", Name: "private-diary"}, {ID: "org.example.mail", Managed: true}}
+	for _, c := range []struct {
+		name     string
+		own      fleet.Ownership
+		switched bool
+		want     []string
+	}{
+		{"personal", fleet.Personal, false, nil},
+		{"personal, switched on and accepted", fleet.Personal, true, []string{"org.example.mail"}},
+		{"corporate", fleet.Corporate, false, []string{"org.example.mail", "org.private.diary"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newPlanWorld(t)
+			if c.switched {
+				s, err := w.Settings(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Organisation, s.URL, s.Switches = "Example", "https://muster.example.org", map[string]bool{fleet.SwitchManagedApps: true}
+				if _, err := w.SaveSettings(ctx, w.admin, *s); err != nil {
+					t.Fatal(errText(err))
+				}
+			}
+			p := w.phone("A1")
+			p.apps = list
+			d := p.enrol(w.ticket(c.own, fleet.IOS))
+			p.call()
+			apps, err := w.Apps(ctx, w.admin, d.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, a := range apps {
+				got = append(got, a.ID)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if want := c.own == fleet.Corporate; w.holds("private-diary") != want {
+				t.Errorf("the person's own app is stored: %t", !want)
+			}
+		})
+	}
+}

@@ -10,22 +10,22 @@ import (
 
 // Reach is whom an assignment would reach; nothing is written.
 type Reach struct {
-	Devices  int // would get it
-	People   int
-	Gains    int       // newly
-	Loses    int       // would lose it
-	Without  []Unfit   // first 50 that would not, and why (no person, platform, ...)
-	Sample   []*Device // first 20 that would
-	Warnings []Reason  // broken chain (B6), one address twice (B8), who will be asked for a password
-	Exact    bool      // false: the counts are of the first 10,000 devices only, and a warning says so
+	Devices  int       `json:"devices"` // would get it
+	People   int       `json:"people"`
+	Gains    int       `json:"gains"`              // newly
+	Loses    int       `json:"loses"`              // would lose it
+	Without  []Unfit   `json:"without,omitempty"`  // first 50 that would not, and why (no person, platform, ...)
+	Sample   []*Device `json:"sample,omitempty"`   // first 20 that would
+	Warnings []Reason  `json:"warnings,omitempty"` // broken chain (B6), one address twice (B8), who will be asked for a password
+	Exact    bool      `json:"exact"`              // false: the counts are of the first 10,000 devices only, and a warning says so
 }
 
 // Unfit is a device on which a profile does not apply.
 type Unfit struct {
-	Device  *Device
-	Profile ProfileID
-	Status  ProfileStatusCode // not-applicable, conflict, or error
-	Reason  Reason
+	Device  *Device           `json:"device,omitempty"`
+	Profile ProfileID         `json:"profile"`
+	Status  ProfileStatusCode `json:"status"` // not-applicable, conflict, or error
+	Reason  Reason            `json:"reason"`
 }
 
 const (

@@ -17,19 +17,20 @@ const (
 
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.
 type Field struct {
-	Key       string
-	Kind      string // KindText, ...
-	Default   any
-	Required  bool
-	Min, Max  int      // of numbers; of text: the fewest and most characters, Max 0 = 500
-	Bounds    []Bound  // narrower bounds of single platforms, checked when the profile goes there
-	Options   []string // for choice; word keys "field.<type>.<key>.<option>"
-	RefType   ProfileType
-	Template  bool       // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
-	Platforms []Platform // which honour it; empty = all of the type
-	When      string     // "other-key=value": shown and checked only then
-	Group     string     // heading in the form
-	Advanced  bool
+	Key       string      `json:"key,omitempty"`
+	Kind      string      `json:"kind,omitempty"` // KindText, ...
+	Default   any         `json:"default"`
+	Required  bool        `json:"required,omitempty"`
+	Min       int         `json:"min,omitempty"`
+	Max       int         `json:"max,omitempty"`     // of numbers; of text: the fewest and most characters, Max 0 = 500
+	Bounds    []Bound     `json:"bounds,omitempty"`  // narrower bounds of single platforms, checked when the profile goes there
+	Options   []string    `json:"options,omitempty"` // for choice; word keys "field.<type>.<key>.<option>"
+	RefType   ProfileType `json:"ref_type"`
+	Template  bool        `json:"template,omitempty"`  // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
+	Platforms []Platform  `json:"platforms,omitempty"` // which honour it; empty = all of the type
+	When      string      `json:"when,omitempty"`      // "other-key=value": shown and checked only then
+	Group     string      `json:"group,omitempty"`     // heading in the form
+	Advanced  bool        `json:"advanced,omitempty"`
 }
 
 // Bound is what one platform takes of a number.
@@ -40,12 +41,12 @@ type Bound struct {
 
 // Declaration of a profile type.
 type Declaration struct {
-	Type      ProfileType
-	Fields    []Field
-	Targets   []Target                       // where it can go; what is missing is not applicable, with a reason
-	PerPerson bool                           // goes to a device through its person (B5)
-	Check     func(Values) map[string]Reason `json:"-"` // rules over several fields
-	NameHint  string                         // word key
+	Type      ProfileType                    `json:"type"`
+	Fields    []Field                        `json:"fields,omitempty"`
+	Targets   []Target                       `json:"targets,omitempty"` // where it can go; what is missing is not applicable, with a reason
+	PerPerson bool                           `json:"per_person"`        // goes to a device through its person (B5)
+	Check     func(Values) map[string]Reason `json:"-"`                 // rules over several fields
+	NameHint  string                         `json:"name_hint"`         // word key
 }
 
 // Values holds a profile's settings by field key, as decoded JSON values.

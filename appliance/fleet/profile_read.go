@@ -17,13 +17,9 @@ func (f *Fleet) Profile(ctx context.Context, a Actor, id ProfileID) (*Profile, e
 	if err := need(a, ProfilesRead); err != nil {
 		return nil, err
 	}
-	var out *Profile
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		out, err = f.profileSeen(tx, a, id)
-		return err
+	return viewed(ctx, f, func(tx store.Tx) (*Profile, error) {
+		return f.profileSeen(tx, a, id)
 	})
-	return out, err
 }
 
 // Profiles lists profiles by name.
@@ -190,20 +186,17 @@ func (f *Fleet) PreviewProfile(ctx context.Context, a Actor, id ProfileID, in *P
 	if err := need(a, PeopleRead); err != nil {
 		return nil, err
 	}
-	var out Values
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) (Values, error) {
 		p, err := f.profileAsOf(tx, a, id, in)
 		if err != nil {
-			return err
+			return Values{}, err
 		}
 		who, err := f.personSeen(tx, a, person)
 		if err != nil {
-			return err
+			return Values{}, err
 		}
-		out, err = Fill(p, who)
-		return err
+		return Fill(p, who)
 	})
-	return out, err
 }
 
 // profileAsOf is a stored profile (id empty: none yet) changed by in (nil: not).

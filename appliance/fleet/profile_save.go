@@ -26,12 +26,10 @@ func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput
 		in.Settings = nil
 	}
 	now := f.now().UTC()
-	p := &Profile{Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms()}
+	p := &Profile{Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms(), Tags: tagsFor(a)}
 	if old != nil {
 		c := *old
 		p = &c
-	} else if !a.AllTags {
-		p.Tags = sortedTags(a.Tags) // what a scoped administrator makes lies within his scope
 	}
 	bad := faults{}
 	if old == nil && !slices.ContainsFunc(declarations, func(d Declaration) bool { return d.Type == in.Type }) {
@@ -77,8 +75,7 @@ func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput
 	}
 	switch other, err := profiles.Find(tx, "name", strings.ToLower(p.Name)); {
 	case err == nil && other.ID != p.ID:
-		why := Why("profile.name-taken", "name", p.Name)
-		return nil, &Refusal{Kind: ErrConflict, Reason: why, Fields: map[string]Reason{"name": why}}
+		return nil, refuseField(ErrConflict, "name", Why("profile.name-taken", "name", p.Name))
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return nil, fmt.Errorf("find profile by name: %w", err)
 	}
@@ -158,27 +155,21 @@ func (f *Fleet) CreateProfile(ctx context.Context, a Actor, in ProfileInput) (*P
 	if err := need(a, ProfilesEdit); err != nil {
 		return nil, err
 	}
-	var out *Profile
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*Profile, error) {
 		p, err := f.buildProfile(tx, a, nil, in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p.ID = ProfileID(store.NewID())
 		if err := putProfile(tx, p); err != nil {
-			return err
+			return nil, err
 		}
 		if err := f.record(tx, a, "create", "profile/"+string(p.ID), p.Name, p.Tags, nil, p); err != nil {
-			return err
+			return nil, err
 		}
 		f.publish(tx, "profile", string(p.ID))
-		out = p
-		return nil
+		return p, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // UpdateProfile makes a new version; it reaches devices as one (B9). A change of name, description or tags alone is no new revision and
@@ -187,38 +178,32 @@ func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in Pro
 	if err := need(a, ProfilesEdit); err != nil {
 		return nil, err
 	}
-	var out *Profile
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*Profile, error) {
 		old, err := f.profileSeen(tx, a, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := meanwhile(in.Version, old.Version, "profile"); err != nil {
-			return err
+			return nil, err
 		}
 		p, err := f.buildProfile(tx, a, old, in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := putProfile(tx, p); err != nil {
-			return err
+			return nil, err
 		}
 		if err := f.record(tx, a, "update", "profile/"+string(id), p.Name, p.Tags, old, p); err != nil {
-			return err
+			return nil, err
 		}
 		if p.Revision != old.Revision || p.Name != old.Name {
 			if err := f.noteChange(tx, changeScope{Profile: id, Why: "profile"}); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		f.publish(tx, "profile", string(id))
-		out = p
-		return nil
+		return p, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // DeleteProfile unassigns it everywhere first: it goes from the devices. Refused while another profile refers to it. Its versions stay,

@@ -104,59 +104,51 @@ func (f *Fleet) UploadPush(ctx context.Context, a Actor, certPEM []byte, appleAc
 	if err := bad.refuse("push.invalid"); err != nil {
 		return nil, err
 	}
-	var out *PushCertificate
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*PushCertificate, error) {
 		accepted, err := f.pki.AcceptPush(tx, certPEM)
 		if err != nil {
-			return refusedPush(err)
+			return nil, refusedPush(err)
 		}
 		old, err := readPush(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if old == nil || old.Topic != accepted.Topic {
 			if err := guardTopic(tx, accepted.Topic); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		next := &pushRecord{PushCertificate{Topic: accepted.Topic, AppleAccount: appleAccount, NotAfter: accepted.NotAfter.UTC(),
 			Fingerprint: accepted.Fingerprint, Uploaded: f.now().UTC(), By: a.Name}, *accepted}
 		b, err := json.Marshal(next)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := tx.Put(keyPush, b); err != nil {
-			return fmt.Errorf("save push certificate: %w", err)
+			return nil, fmt.Errorf("save push certificate: %w", err)
 		}
 		var before any
-		verb := "create"
 		if old != nil {
-			before, verb = old.PushCertificate, "update"
+			before = old.PushCertificate
 			if old.Accepted.KeyID != accepted.KeyID {
 				if err := f.pki.ForgetPushKey(tx, old.Accepted.KeyID); err != nil {
-					return fmt.Errorf("forget old push key: %w", err)
+					return nil, fmt.Errorf("forget old push key: %w", err)
 				}
 			}
 		}
-		if err := f.record(tx, a, verb, "push-certificate", accepted.Topic, nil, before, next.PushCertificate); err != nil {
-			return err
+		if err := f.recordSave(tx, a, "push-certificate", accepted.Topic, nil, before, next.PushCertificate); err != nil {
+			return nil, err
 		}
 		f.publish(tx, "settings", "")
-		out = &next.PushCertificate
-		return nil
+		return &next.PushCertificate, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // refusedPush turns the authority's refusal into ours; what it does not know is no refusal.
 func refusedPush(err error) error {
 	for _, r := range pushReasons {
 		if errors.Is(err, r.err) {
-			why := Why(r.code)
-			return &Refusal{Kind: ErrInvalid, Reason: why, Fields: map[string]Reason{"certificate": why}}
+			return refuseField(ErrInvalid, "certificate", Why(r.code))
 		}
 	}
 	return fmt.Errorf("accept push certificate: %w", err)
@@ -202,17 +194,14 @@ func (f *Fleet) PushCertificate(ctx context.Context) (*PushCertificate, error) {
 // PushIdentity is the push certificate with its key, for the platform package's Waker; ErrNotFound "push.none" before there is one. It is read
 // anew at each call, so that a renewed certificate is used at once (P13).
 func (f *Fleet) PushIdentity(ctx context.Context) (*tls.Certificate, error) {
-	var out *tls.Certificate
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) (*tls.Certificate, error) {
 		r, err := readPush(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if r == nil {
-			return Refuse(ErrNotFound, "push.none")
+			return nil, Refuse(ErrNotFound, "push.none")
 		}
-		out, err = f.pki.PushTLS(tx, &r.Accepted)
-		return err
+		return f.pki.PushTLS(tx, &r.Accepted)
 	})
-	return out, err
 }

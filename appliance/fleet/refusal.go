@@ -28,3 +28,8 @@ func (r *Refusal) Error() string {
 
 // Unwrap lets errors.Is find the sentinel.
 func (r *Refusal) Unwrap() error { return r.Kind }
+
+// refuseField refuses what one field of an input says.
+func refuseField(kind error, field string, why Reason) error {
+	return &Refusal{Kind: kind, Reason: why, Fields: map[string]Reason{field: why}}
+}

@@ -29,15 +29,15 @@ const (
 // FactDeclaration says of one fact what it is, from whom it may be taken and why (D1). What is not declared cannot
 // be stored.
 type FactDeclaration struct {
-	Key       FactKey
-	Category  Category
-	Required  bool
-	Platforms []Platform  // empty: nothing that a device reports
-	Ownership []Ownership // from which ownership it may be taken; empty with empty Platforms
-	Switch    string      // settings switch that must be on as well, and named in the accepted terms; "" = none
-	SwitchFor []Ownership // whom the switch concerns; the others need none. Empty = all
-	Kind      string      // text, number, bytes, bool, time, list
-	Why       string      // word key of the reason
+	Key       FactKey     `json:"key"`
+	Category  Category    `json:"category"`
+	Required  bool        `json:"required"`
+	Platforms []Platform  `json:"platforms,omitempty"`  // empty: nothing that a device reports
+	Ownership []Ownership `json:"ownership,omitempty"`  // from which ownership it may be taken; empty with empty Platforms
+	Switch    string      `json:"switch"`               // settings switch that must be on as well, and named in the accepted terms; "" = none
+	SwitchFor []Ownership `json:"switch_for,omitempty"` // whom the switch concerns; the others need none. Empty = all
+	Kind      string      `json:"kind"`                 // text, number, bytes, bool, time, list
+	Why       string      `json:"why"`                  // word key of the reason
 }
 
 // needsSwitch says whether the fact may be taken from this ownership only with its switch on.

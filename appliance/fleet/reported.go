@@ -71,10 +71,11 @@ type unitReport struct {
 
 // Held is a profile version that a device holds.
 type Held struct {
-	ID      ProfileID   `json:"id"`
-	Type    ProfileType `json:"type"`
-	Name    string      `json:"name"`
-	Version int         `json:"version"`
+	ID       ProfileID   `json:"id"`
+	Type     ProfileType `json:"type"`
+	Name     string      `json:"name"`
+	Version  int         `json:"version"`
+	Revision int         `json:"revision"`
 }
 
 // back makes what is present the last thing handed over: a version that the device refused is not on it.
@@ -103,11 +104,11 @@ func (x *failure) waits(now time.Time) bool { return x != nil && (x.Fault || now
 
 // blocked is a profile that the device refuses because an account like it exists already (B8).
 type blocked struct {
-	Version int       `json:"version"` // of the profile: another version is tried at once
-	Reason  Reason    `json:"reason"`
-	Since   time.Time `json:"since"`
-	Next    time.Time `json:"next"`
-	Message string    `json:"message"`
+	Revision int       `json:"revision"` // of the profile: another one is tried at once
+	Reason   Reason    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Next     time.Time `json:"next"`
+	Message  string    `json:"message"`
 }
 
 // queryReport is the last answer to a query.
@@ -145,8 +146,10 @@ type removalUnit struct {
 var reports = store.Define("rp", func(r *reported) string { return string(r.Device) })
 
 // reportOf reads what a device reported; of an earlier enrolment nothing counts.
-func reportOf(tx store.Tx, d *Device) (*reported, error) {
-	r, err := reports.Get(tx, string(d.ID))
+func reportOf(tx store.Tx, d *Device) (*reported, error) { return reportFrom(tx, d, reports.Get) }
+
+func reportFrom(tx store.Tx, d *Device, get func(store.Tx, string) (*reported, error)) (*reported, error) {
+	r, err := get(tx, string(d.ID))
 	if errors.Is(err, store.ErrNotFound) {
 		return &reported{Device: d.ID, Enrolment: d.Enrolment}, nil
 	}

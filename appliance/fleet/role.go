@@ -120,7 +120,6 @@ func (f *Fleet) SaveRole(ctx context.Context, a Actor, r Role) (*Role, error) {
 	err := f.db.Update(ctx, func(tx store.Tx) error {
 		next := r
 		var before any
-		verb := "update"
 		if create {
 			n, err := customRoles.Count(tx, store.Query{})
 			if err != nil {
@@ -129,7 +128,7 @@ func (f *Fleet) SaveRole(ctx context.Context, a Actor, r Role) (*Role, error) {
 			if n >= rolesMost {
 				return Refuse(ErrConflict, "role.too-many", "most", fmt.Sprint(rolesMost))
 			}
-			next.ID, verb = RoleID(store.NewID()), "create"
+			next.ID = RoleID(store.NewID())
 		} else {
 			old, err := customRoles.Get(tx, string(r.ID))
 			if err != nil {
@@ -142,13 +141,12 @@ func (f *Fleet) SaveRole(ctx context.Context, a Actor, r Role) (*Role, error) {
 		}
 		if err := customRoles.Put(tx, &next); err != nil {
 			if errors.Is(err, store.ErrExists) {
-				why := Why("role.taken", "name", r.Name)
-				return &Refusal{Kind: ErrConflict, Reason: why, Fields: map[string]Reason{"name": why}}
+				return refuseField(ErrConflict, "name", Why("role.taken", "name", r.Name))
 			}
 			return fmt.Errorf("save role: %w", err)
 		}
 		out = &next
-		return f.record(tx, a, verb, "role/"+string(next.ID), next.Name, nil, before, &next)
+		return f.recordSave(tx, a, "role/"+string(next.ID), next.Name, nil, before, &next)
 	})
 	if err != nil {
 		return nil, err

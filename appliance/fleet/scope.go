@@ -22,6 +22,14 @@ func sees(a Actor, tags []Tag) bool {
 	return slices.ContainsFunc(tags, func(t Tag) bool { return slices.Contains(a.Tags, t) })
 }
 
+// tagsFor are the tags of what the actor makes without naming any: what a scoped administrator makes lies within his scope.
+func tagsFor(a Actor) []Tag {
+	if a.AllTags {
+		return nil
+	}
+	return sortedTags(a.Tags)
+}
+
 // Job is the actor of a named background job: it may do everything, and the audit log names it.
 func Job(name string) Actor {
 	return Actor{Kind: ActorJob, ID: name, Name: name, Via: "job", Permissions: allPermissions(), AllTags: true}

@@ -101,16 +101,13 @@ func (f *Fleet) settings(tx store.Tx) (*Settings, error) {
 
 // Settings returns the settings; pages that need no sign-in show some of them, so it asks for no actor.
 func (f *Fleet) Settings(ctx context.Context) (*Settings, error) {
-	var out *Settings
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) (*Settings, error) {
 		s, err := f.settings(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = s.clone()
-		return nil
+		return s.clone(), nil
 	})
-	return out, err
 }
 
 // SaveSettings replaces the settings. A locked setting cannot change; Version must be the one that was read (0 = do not check).
@@ -125,14 +122,13 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 			delete(in.Switches, k)
 		}
 	}
-	var out *Settings
-	err := f.db.Update(ctx, func(tx store.Tx) error {
+	return updated(ctx, f, func(tx store.Tx) (*Settings, error) {
 		old, err := f.settings(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if in.Version != 0 && in.Version != old.Version {
-			return Refuse(ErrConflict, "changed-meanwhile", "what", "settings")
+			return nil, Refuse(ErrConflict, "changed-meanwhile", "what", "settings")
 		}
 		bad := checkSettings(&in)
 		for _, name := range old.Locked {
@@ -147,7 +143,7 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 			}
 		}
 		if err := bad.refuse("settings.invalid"); err != nil {
-			return err
+			return nil, err
 		}
 		s := in.clone()
 		s.Version, s.Locked = old.Version+1, nil
@@ -156,28 +152,23 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		}
 		raw, err := json.Marshal(s)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := tx.Put(keySettings, raw); err != nil {
-			return err
+			return nil, err
 		}
 		before := old.clone()
 		before.Locked = nil
 		if err := f.record(tx, a, "update", "settings", "", nil, before, s); err != nil {
-			return err
+			return nil, err
 		}
 		f.publish(tx, "settings", "")
 		s.Locked = slices.Clone(old.Locked)
 		if s.DeviceURL == "" {
 			s.DeviceURL = s.URL
 		}
-		out = s
-		return nil
+		return s, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func sameSettings(a, b *Settings) bool {

@@ -14,46 +14,50 @@ import (
 	"muster/store"
 )
 
-// situationOf reads what a plan for a device depends on. e names the enrolment that speaks; empty for a look from inside. With compare it
-// remembers the report as it was stored.
+// situationOf reads what a plan for the device behind an identity depends on, for a message of it: the report is the caller's, who stores it
+// again through the memo when it has changed. With compare the situation remembers the report as it was stored.
 // Errors: ErrNoRecord, ErrUnrecognized, ErrIdentity.
-func (f *Fleet) situationOf(tx store.Tx, id DeviceID, e EnrolmentID, compare bool) (*situation, error) {
-	d, err := devices.Get(tx, string(id))
+func (f *Fleet) situationOf(tx store.Tx, id Identity, compare bool) (*situation, error) {
+	d, err := f.planner.devices.Get(tx, string(id.Device))
 	if errors.Is(err, store.ErrNotFound) {
-		if e != "" {
-			if gone, err := tombstones.Has(tx, string(e)); err != nil || gone {
-				return nil, errors.Join(err, ErrUnrecognized)
-			}
+		if gone, err := tombstones.Has(tx, string(id.Enrolment)); err != nil || gone {
+			return nil, errors.Join(err, ErrUnrecognized)
 		}
 		return nil, ErrNoRecord
 	}
 	if err != nil {
 		return nil, err
 	}
-	if e != "" && d.Enrolment != e {
+	if d.Enrolment != id.Enrolment {
 		return nil, ErrIdentity
 	}
-	if e != "" && d.State.ended() {
+	if d.State.ended() {
 		return nil, ErrUnrecognized
 	}
-	return f.situate(tx, d, compare)
+	rep, err := reportFrom(tx, d, f.planner.reports.Take)
+	if err != nil {
+		return nil, err
+	}
+	return f.situate(tx, d.snapshot(), rep, compare)
 }
 
-// situationFor is situationOf for a device at hand.
+// situationFor is the situation of a device at hand, looked at from inside.
 func (f *Fleet) situationFor(tx store.Tx, d *Device) (*situation, error) {
-	return f.situate(tx, d, false)
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return nil, err
+	}
+	return f.situate(tx, d, rep, false)
 }
 
-func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error) {
-	s := &situation{now: f.now().UTC(), device: d, wakes: map[Channel]*Wake{}}
+func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*situation, error) {
+	// Without its monotonic part the time is what will be read back from a record.
+	s := &situation{now: f.now().UTC().Round(0), device: d, rep: rep, wakes: map[Channel]*Wake{}}
 	module := f.modules[d.Platform]
 	if module == nil {
 		return nil, fmt.Errorf("no module for platform %q", d.Platform)
 	}
 	var err error
-	if s.rep, err = reportOf(tx, d); err != nil {
-		return nil, err
-	}
 	if s.settings, err = f.settings(tx); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error
 		return nil, err
 	}
 	for _, ch := range d.Channels {
-		w, err := wakes.Get(tx, wakeID(d.ID, ch))
+		w, err := f.planner.wakes.Get(tx, wakeID(d.ID, ch))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
@@ -75,15 +79,18 @@ func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error
 		}
 	}
 	if d.Person != "" {
-		s.person, err = people.Get(tx, string(d.Person))
+		s.person, err = f.planner.people.Get(tx, string(d.Person))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
 	}
+	if s.config, err = f.config(tx); err != nil {
+		return nil, err
+	}
 	if d.State != Managed && d.State != Enrolling {
 		return s, nil
 	}
-	if s.profiles, s.unfit, err = f.wanted(tx, d, s.person); err != nil {
+	if s.profiles, s.unfit, err = f.wantedIn(tx, s.config, d, s.person); err != nil {
 		return nil, err
 	}
 	for id := range s.rep.Blocked {
@@ -94,7 +101,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, compare bool) (*situation, error
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
 	}
-	s.units = s.compose(module)
+	s.compose(module)
 	s.queries = f.askable(s, module)
 	return s, nil
 }
@@ -175,18 +182,35 @@ func accessBinding(p *Profile, s *situation) (pki.Binding, error) {
 // isBlocked says whether a profile is left out for now (B8).
 func (s *situation) isBlocked(p *Profile) bool {
 	b := s.rep.Blocked[p.ID]
-	return b != nil && b.Version == p.Version && s.now.Before(b.Next)
+	return b != nil && b.Revision == p.Revision && s.now.Before(b.Next)
 }
 
-// compose has the platform group what is wanted and gives each unit its version.
-func (s *situation) compose(m Module) []Unit {
-	byID := map[ProfileID]*Profile{}
-	var list []*Profile
+// part is one profile as far as units depend on it.
+type part struct {
+	profile    *Profile
+	generation int // of its certificate; 0 when it has none
+}
+
+// compose has the platform group what is wanted and gives each unit its version. Units that are composed of the same as before stay.
+func (s *situation) compose(m Module) {
+	parts := make([]part, 0, len(s.profiles))
 	for _, p := range s.profiles {
-		if !s.isBlocked(p) {
-			list = append(list, p)
-			byID[p.ID] = p
+		if s.isBlocked(p) {
+			continue
 		}
+		x := part{profile: p}
+		if p.Type == TypeIdentity {
+			x.generation = s.rep.generation(p.ID)
+		}
+		parts = append(parts, x)
+	}
+	if s.parts != nil && slices.Equal(parts, s.parts) {
+		return
+	}
+	byID := make(map[ProfileID]*Profile, len(parts))
+	list := make([]*Profile, len(parts))
+	for i, x := range parts {
+		list[i], byID[x.profile.ID] = x.profile, x.profile
 	}
 	units := m.Compose(s.device, list)
 	for i := range units {
@@ -195,7 +219,7 @@ func (s *situation) compose(m Module) []Unit {
 		}
 		units[i].Version = s.version(&units[i], byID)
 	}
-	return units
+	s.units, s.parts = units, parts
 }
 
 // version is a hash of all that a unit is rendered from: its profiles' versions, the person's attributes that they take, and certificate
@@ -203,7 +227,7 @@ func (s *situation) compose(m Module) []Unit {
 func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	type part struct {
 		ID         ProfileID
-		Version    int
+		Revision   int
 		Generation int
 	}
 	in := struct {
@@ -216,7 +240,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	for _, id := range u.Profiles {
 		x := part{ID: id}
 		if p := byID[id]; p != nil {
-			x.Version = p.Version
+			x.Revision = p.Revision
 			if p.Type == TypeIdentity {
 				x.Generation = s.rep.generation(id)
 			}
@@ -265,7 +289,7 @@ func (s *situation) held(u *Unit) []Held {
 	for _, id := range u.Profiles {
 		for _, p := range s.profiles {
 			if p.ID == id {
-				out = append(out, Held{p.ID, p.Type, p.Name, p.Version})
+				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision})
 			}
 		}
 	}

@@ -10,20 +10,17 @@ import (
 
 // Standing says in one sentence whether all is well with a device and, if not, the one thing to do.
 func (f *Fleet) Standing(ctx context.Context, a Actor, id DeviceID) (*Standing, error) {
-	var out *Standing
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	return viewed(ctx, f, func(tx store.Tx) (*Standing, error) {
 		d, err := f.deviceOf(tx, a, id, DevicesRead)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s, err := f.situationFor(tx, f.seenNow(d))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = s.standing()
-		return nil
+		return s.standing(), nil
 	})
-	return out, err
 }
 
 // standing picks the one thing that matters most.

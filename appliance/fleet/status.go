@@ -32,9 +32,9 @@ type ProfileStatus struct {
 
 // Standing is one sentence about a device.
 type Standing struct {
-	Well    bool
-	Reason  Reason     // "well", "waiting.contact", "removing", ...
-	Last    time.Time  // last contact
-	Nudged  *time.Time // last push
-	NextTry *time.Time // next push
+	Well    bool       `json:"well"`
+	Reason  Reason     `json:"reason"`             // "well", "waiting.contact", "removing", ...
+	Last    time.Time  `json:"last"`               // last contact
+	Nudged  *time.Time `json:"nudged,omitempty"`   // last push
+	NextTry *time.Time `json:"next_try,omitempty"` // next push
 }

@@ -42,13 +42,9 @@ func presentTerms(tx store.Tx) (*Terms, error) {
 
 // Terms returns the terms in force; everybody may read them. ErrNotFound "terms.none" before set-up.
 func (f *Fleet) Terms(ctx context.Context) (*Terms, error) {
-	var out *Terms
-	err := f.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		out, err = presentTerms(tx)
-		return err
+	return viewed(ctx, f, func(tx store.Tx) (*Terms, error) {
+		return presentTerms(tx)
 	})
-	return out, err
 }
 
 // TermsVersions returns all versions, newest first: whoever accepted an old one can be shown what it said.
@@ -83,16 +79,9 @@ func (f *Fleet) SaveTerms(ctx context.Context, a Actor, text map[string]string) 
 	if err := bad.refuse("terms.invalid"); err != nil {
 		return nil, err
 	}
-	var out *Terms
-	err := f.db.Update(ctx, func(tx store.Tx) error {
-		var err error
-		out, err = f.saveTerms(tx, a, text)
-		return err
+	return updated(ctx, f, func(tx store.Tx) (*Terms, error) {
+		return f.saveTerms(tx, a, text)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func (f *Fleet) saveTerms(tx store.Tx, a Actor, text map[string]string) (*Terms, error) {
@@ -114,11 +103,7 @@ func (f *Fleet) saveTerms(tx store.Tx, a Actor, text map[string]string) (*Terms,
 	if err := tx.Put(keyTerms, []byte(t.ID)); err != nil {
 		return nil, fmt.Errorf("save terms: %w", err)
 	}
-	verb := "update"
-	if old == nil {
-		verb = "create"
-	}
-	if err := f.record(tx, a, verb, "terms/"+string(t.ID), "", nil, before, t); err != nil {
+	if err := f.recordSave(tx, a, "terms/"+string(t.ID), "", nil, before, t); err != nil {
 		return nil, err
 	}
 	f.publish(tx, "settings", "")

@@ -16,12 +16,23 @@ func (f *Fleet) wanted(tx store.Tx, d *Device, p *Person) ([]*Profile, []Unfit, 
 		return nil, nil, nil
 	}
 	c, err := f.config(tx)
-	if err != nil || len(c.to) == 0 {
-		return nil, nil, err
-	}
-	in, err := f.groupsOf(tx, p, d)
 	if err != nil {
 		return nil, nil, err
+	}
+	return f.wantedIn(tx, c, d, p)
+}
+
+// wantedIn is wanted over the config that this transaction sees.
+func (f *Fleet) wantedIn(tx store.Tx, c *config, d *Device, p *Person) ([]*Profile, []Unfit, error) {
+	if len(c.to) == 0 {
+		return nil, nil, nil
+	}
+	var in map[GroupID]bool
+	if c.grouped { // else nobody asks
+		var err error
+		if in, err = f.groupsOf(tx, p, d); err != nil {
+			return nil, nil, err
+		}
 	}
 	w, u := f.wantedOf(c, d, p, in)
 	return w, u, nil

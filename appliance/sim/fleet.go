@@ -18,7 +18,7 @@ import (
 // FleetOptions describe a fleet of devices that enrol through one reusable invitation.
 type FleetOptions struct {
 	Link     string // the invitation; it must allow Count uses
-	Platform string // "ios" (iPhones and an iPad now and then) or "macos"
+	Platform string // "ios" (iPhones and an iPad now and then), "macos" or "windows"
 	Count    int
 	Roots    *x509.CertPool   // nil: the system's
 	Parallel int              // how many enrol at the same time; 0: four for each processor
@@ -28,10 +28,12 @@ type FleetOptions struct {
 	Seed     int64            // of the first device; the others follow
 	Poll     time.Duration    // between connections; 0: 15 s
 	Push     *APNs            // nil: the devices poll
-	Mood     func(i int) Mood // nil: all obedient
+	Mood     func(i int) Mood // of Apple devices; nil: all obedient
 	Stay     bool             // go on living until ctx ends; otherwise end when every device has connected once
 	Out      io.Writer        // where progress goes; nil: nowhere
 	Logger   *slog.Logger     // nil: silent
+
+	WindowsMood func(i int) WindowsMood // of PCs; nil: all obedient
 }
 
 // FleetResult tells how a fleet fared.
@@ -54,8 +56,9 @@ func RunFleet(ctx context.Context, o FleetOptions) (FleetResult, error) {
 		kinds = []Kind{IPhone, IPhone, IPhone, IPad}
 	case "macos":
 		kinds = []Kind{Mac}
+	case "windows":
 	default:
-		return FleetResult{}, fmt.Errorf("%w: platform %q is neither ios nor macos", ErrFleet, o.Platform)
+		return FleetResult{}, fmt.Errorf("%w: platform %q is neither ios nor macos nor windows", ErrFleet, o.Platform)
 	}
 	if o.Count < 1 || o.Link == "" {
 		return FleetResult{}, fmt.Errorf("%w: a link and a count of at least 1 are needed", ErrFleet)
@@ -124,24 +127,51 @@ func (f *fleet) live(ctx context.Context, i int) {
 	case <-ctx.Done():
 		return
 	}
-	opts := Options{Kind: f.kinds[i%len(f.kinds)], Seed: f.o.Seed + int64(i), Roots: f.o.Roots, Identity: f.o.Identity, Keys: f.keys, KeyBits: f.o.KeyBits,
-		Push: f.o.Push, Poll: f.o.Poll, Logger: f.o.Logger, Transport: f.shared}
-	if f.o.Mood != nil {
-		opts.Mood = f.o.Mood(i)
-	}
-	d := NewApple(opts)
+	d := f.device(i)
 	err := d.Enrol(ctx, f.o.Link)
 	f.note(ctx, err)
 	if err == nil {
 		// A first connection that fails shows in the device's state; polling repeats it.
-		_ = d.Connect(ctx)
+		_ = d.connectOnce(ctx)
 	}
 	<-f.slots
 	if err == nil && f.o.Stay {
 		_ = d.Run(ctx) // ends without an error
 	}
 	d.Close()
-	f.commands.Add(int64(len(d.State().Commands)))
+	f.commands.Add(int64(d.answered()))
+}
+
+// member is a device of a fleet, whatever its platform.
+type member interface {
+	Enrol(ctx context.Context, link string) error
+	Run(ctx context.Context) error
+	Close()
+
+	connectOnce(ctx context.Context) error
+	answered() int // commands so far
+}
+
+func (d *Apple) connectOnce(ctx context.Context) error { return d.Connect(ctx) }
+
+func (d *Apple) answered() int { return len(d.State().Commands) }
+
+// device makes the ith device.
+func (f *fleet) device(i int) member {
+	seed := f.o.Seed + int64(i)
+	if f.o.Platform == "windows" {
+		opts := WindowsOptions{Seed: seed, Roots: f.o.Roots, Keys: f.keys, KeyBits: f.o.KeyBits, Poll: f.o.Poll, NoTLSCert: f.o.Identity == IdentitySignature, Logger: f.o.Logger}
+		if f.o.WindowsMood != nil {
+			opts.Mood = f.o.WindowsMood(i)
+		}
+		return NewWindows(opts)
+	}
+	opts := Options{Kind: f.kinds[i%len(f.kinds)], Seed: seed, Roots: f.o.Roots, Identity: f.o.Identity, Keys: f.keys, KeyBits: f.o.KeyBits,
+		Push: f.o.Push, Poll: f.o.Poll, Logger: f.o.Logger, Transport: f.shared}
+	if f.o.Mood != nil {
+		opts.Mood = f.o.Mood(i)
+	}
+	return NewApple(opts)
 }
 
 // note counts how an enrolment ended; what ctx cut off is not counted as failed.

@@ -98,7 +98,7 @@ func TestFleetRefused(t *testing.T) {
 	if !errors.Is(err, sim.ErrFleet) || !errors.Is(err, sim.ErrNoForm) || r.Failed != 2 {
 		t.Errorf("%+v %v", r, err)
 	}
-	o.Platform = "windows"
+	o.Platform = "beos"
 	if _, err := sim.RunFleet(t.Context(), o); !errors.Is(err, sim.ErrFleet) {
 		t.Errorf("unknown platform: %v", err)
 	}

@@ -96,7 +96,7 @@ func (b *Browser) Open(t testing.TB, address string, v View) *Tab {
 		emulation.SetScriptExecutionDisabled(v.NoScript),
 		chromedp.ActionFunc(func(ctx context.Context) error {
 			for _, c := range v.Cookies {
-				if err := network.SetCookie(c.Name, c.Value).WithURL(address).WithPath("/").Do(ctx); err != nil {
+				if err := network.SetCookie(c.Name, c.Value).WithURL(address).WithPath("/").WithSecure(c.Secure || u.Scheme == "https").Do(ctx); err != nil {
 					return err
 				}
 			}

@@ -1,0 +1,40 @@
+package appliance
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// Memory: the store's table builders allocate in bursts and trim themselves when it is quiet, but the runtime then keeps the
+// pages, since without allocation nothing makes it collect. On a machine shared with other things that is waste.
+const (
+	softLimit = 400 << 20 // the collector works harder above this; GOMEMLIMIT overrides it
+	slack     = 48 << 20  // this much held beyond what lives is worth giving back
+)
+
+// watchMemory gives memory back to the system every half minute, where there is enough to give.
+func watchMemory(ctx context.Context) error {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softLimit)
+	}
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/live:bytes"},
+	}
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			metrics.Read(samples)
+			held := samples[0].Value.Uint64() - samples[1].Value.Uint64()
+			if live := samples[2].Value.Uint64(); held > min(live, 64<<20)+slack {
+				debug.FreeOSMemory()
+			}
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package ui
+
+import (
+	"time"
+
+	"muster/appliance/fleet"
+)
+
+func (u *UI) healthRoutes() {
+	u.admin("GET /health", u.health)
+}
+
+type healthPage struct {
+	Head  Head
+	Needs []needRow
+	Facts []FactLine
+	Jobs  []jobRow
+}
+
+type needRow struct {
+	Kind       Kind
+	Text       string
+	Link, Word string
+}
+
+// jobRow is something that Muster does by itself.
+type jobRow struct{ What, When string }
+
+// health shows everything that needs someone, what runs here, and when what runs by itself.
+func (u *UI) health(q *Request) error {
+	needs, err := u.fleet.Needs(q.Context(), q.Actor)
+	if err != nil {
+		return err
+	}
+	settings, err := u.fleet.Settings(q.Context())
+	if err != nil {
+		return err
+	}
+	page := healthPage{Needs: q.needRows(needs)}
+	status := Status{Kind: Good, Word: q.T("health.well"), Pill: true}
+	for _, n := range page.Needs {
+		if n.Kind == Bad {
+			status = Status{Kind: Bad, Word: q.T("health.bad"), Pill: true}
+			break
+		}
+		if n.Kind == Warn {
+			status = Status{Kind: Warn, Word: q.T("health.warn"), Pill: true}
+		}
+	}
+	page.Head = Head{Title: q.T("health.title"), Sub: q.T("health.sub"), Status: &status}
+	if q.Actor.May(fleet.SettingsRead) {
+		sys, err := u.system(q.Context())
+		if err != nil {
+			return err
+		}
+		if sys.StoreFailed {
+			page.Needs = append([]needRow{{Kind: Bad, Text: q.T("health.store.failed")}}, page.Needs...)
+			status = Status{Kind: Bad, Word: q.T("health.bad"), Pill: true}
+		}
+		page.Facts = u.systemFacts(q, sys, settings)
+	}
+	page.Jobs = []jobRow{
+		{q.T("health.job.wake"), q.T("health.job.wake.when")},
+		{q.T("health.job.fanout"), q.T("health.job.fanout.when")},
+		{q.T("health.job.sweep"), q.T("health.job.sweep.when")},
+		{q.T("health.job.tls"), q.T("health.job.tls.when")},
+		{q.T("health.job.facts"), q.T("health.job.facts.when", "every", settings.FactsEvery)},
+		{q.T("health.job.renew"), q.Words.N("health.job.renew.when", int(settings.RenewBefore/(24*time.Hour)), nil)},
+		{q.T("health.job.door"), q.Words.N("health.job.door.when", settings.DoorDays, nil)},
+	}
+	return q.Page("app/health", Page{Title: q.T("health.title"), Live: true, Data: page})
+}
+
+func (q *Request) needRows(needs []fleet.Need) []needRow {
+	var out []needRow
+	for _, n := range needs {
+		row := needRow{Kind: Busy, Text: q.Say(n.Reason)}
+		switch n.Severity {
+		case "error":
+			row.Kind = Bad
+		case "warning":
+			row.Kind = Warn
+		}
+		if n.Link != "" && n.Link != "/health" {
+			row.Link, row.Word = n.Link, q.T("health.look")
+			if n.Severity == "error" {
+				row.Word = q.T("ui.mend")
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func (u *UI) systemFacts(q *Request, sys System, s *fleet.Settings) []FactLine {
+	var out []FactLine
+	if sys.Version != "" {
+		out = append(out, FactLine{Name: q.T("health.version"), Value: sys.Version, Mono: true})
+	}
+	if !sys.Started.IsZero() {
+		out = append(out, FactLine{Name: q.T("health.started"), Value: q.Words.DateTime(sys.Started), Hint: q.Words.Ago(sys.Started)})
+	}
+	if sys.StoreBytes > 0 {
+		out = append(out, FactLine{Name: q.T("health.store"), Value: q.Words.Bytes(sys.StoreBytes), Hint: q.T("health.store.hint")})
+	}
+	out = append(out, FactLine{Name: q.T("settings.url"), Value: s.URL}, FactLine{Name: q.T("settings.device_url"), Value: s.DeviceURL})
+	for _, c := range sys.Certificates {
+		if c.Kind == "tls" {
+			hint := q.T("calendar.do.files")
+			if sys.TLSInternal {
+				hint = q.T("calendar.do.tls")
+			}
+			out = append(out, FactLine{Name: q.T("calendar.tls"), Value: q.T("health.until", "end", q.Words.Date(c.NotAfter)), Hint: hint})
+		}
+	}
+	return append(out, FactLine{Name: q.T("health.clock"), Value: q.Words.DateTime(u.now()), Hint: q.T("health.clock.hint")})
+}
