@@ -14,6 +14,7 @@ import (
 
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
+	"muster/appliance/windows"
 	"muster/pki"
 	"muster/store"
 	"muster/ui"
@@ -35,6 +36,7 @@ type Appliance struct {
 	pki         *pki.Authority
 	fleet       *fleet.Fleet
 	apple       *apple.Apple
+	windows     *windows.Windows
 	certificate certificate
 	doors       doors
 	words       *words.Catalogue
@@ -93,6 +95,11 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, Say: a.say, Clock: c.Clock, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	a.fleet.Use(a.windows, nil)
 	a.certificate.load = a.certificateSource()
 	if err := a.certificate.refresh(ctx); err != nil {
 		return nil, err
@@ -156,6 +163,9 @@ func (a *Appliance) sweep(ctx context.Context) error {
 	for {
 		if err := a.fleet.Sweep(ctx); err != nil && ctx.Err() == nil {
 			a.log.Error("sweep", "err", err)
+		}
+		if err := a.windows.Tidy(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("tidy up after sign-ins", "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -17,6 +17,7 @@ const (
 // caRoutes are the HTTP side of the internal CA. pki sees messages, never requests.
 func (a *Appliance) caRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("/scep", a.scep)
+	mux.HandleFunc("/scep/", a.scep) // Windows may add pkiclient.exe
 	a.revocationRoutes(mux)
 }
 

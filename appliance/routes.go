@@ -9,6 +9,7 @@ import (
 
 	"muster/appliance/api"
 	"muster/appliance/fleet"
+	"muster/appliance/windows"
 	"muster/ui"
 	"muster/ui/words"
 )
@@ -33,7 +34,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
 	mux.Handle("/", a.pages)
-	return asDeclared(mux), nil
+	return asDeclared(a.withWindows(mux)), nil
 }
 
 // asDeclared keeps browsers from taking any answer for something other than its content type says.
@@ -49,7 +50,33 @@ func (a *Appliance) deviceRoutes() http.Handler {
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
 	mux.Handle("/mdm/apple/", a.apple.Handler())
-	return asDeclared(mux)
+	mux.Handle(windows.SessionPath, a.windows.SessionHandler())
+	return asDeclared(a.withWindows(mux))
+}
+
+// withWindows answers the enrolment services of Windows before anything else, on every door: a PC looks for discovery under whatever name
+// it was told, in any case of letters.
+func (a *Appliance) withWindows(rest http.Handler) http.Handler {
+	enrolment := a.windows.EnrolmentHandler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if windows.Serves(r.URL.Path) {
+			enrolment.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}
+
+// say gives the words for a key in the browser's language; without a request, in English.
+func (a *Appliance) say(r *http.Request, key string) string {
+	lang := words.English
+	if r != nil {
+		lang = words.Negotiate("", r.Header.Get("Accept-Language"))
+	}
+	if code, ok := strings.CutPrefix(key, "reason."); ok {
+		return a.words.Reason(lang, code, nil, "")
+	}
+	return a.words.T(lang, key, nil)
 }
 
 // byHost shares one listener: device paths go to the device routes under either name, everything else to the browser routes.

@@ -17,7 +17,7 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\b(?:fleet\.)?Refuse\([A-Za-z.]+, "([a-z][a-z0-9.-]*[a-z0-9])"[,)]`),
 	regexp.MustCompile(`\bReason\{Code: "([a-z][a-z0-9.-]*[a-z0-9])"`),
 	regexp.MustCompile(`(?m)^\s+code[A-Za-z]+\s+= "([a-z][a-z0-9.-]*)"`),
-	regexp.MustCompile(`"(apple\.[a-z][a-z.-]*[a-z])"`),
+	regexp.MustCompile(`"((?:apple|windows)\.[a-z][a-z.-]*[a-z])"`),
 	regexp.MustCompile(`(?m)^\s+"([a-z][a-z0-9.-]*[a-z0-9])":\s+(?:nil|\{"[a-z_"]+.*\}),$`),
 }
 

@@ -112,6 +112,10 @@ func checkOptions(c *ActionChoice, o *ActionOptions) error {
 	has("no-proximity", o.NoProximity)
 	has("obliterate", o.Obliterate != "")
 	has("keep-enrolled", o.KeepEnrolled)
+	has(o.Method, o.Method != "")
+	if o.KeepEnrolled && (o.Stolen || o.Method != "") {
+		bad.put("keep_enrolled", "action.option", "option", "keep-enrolled")
+	}
 	has("stolen", o.Stolen && c.Type != ActWipe)
 	if o.PIN != "" && !c.NeedsPIN {
 		bad.put("pin", "action.option", "option", "pin")
@@ -183,11 +187,14 @@ func (f *Fleet) order(tx store.Tx, by Actor, d *Device, list []ActionChoice, id 
 	m := f.modules[d.Platform]
 	now := f.now().UTC()
 	a := &Action{ID: id, Device: d.ID, Enrolment: d.Enrolment, Type: t, Options: o, State: ActionQueued, By: by.Name, Created: now, Once: m.Once(t)}
+	if a.lifecycle() { // a device that still calls was not wiped
+		a.Once = false
+	}
 	if o.PIN != "" {
 		a.Secret = f.db.Sealer().Seal(actions.Name(), string(id), []byte(o.PIN))
 		a.Options.PIN = ""
 	}
-	if life := m.Lifetime(t); life > 0 && !isLifecycle(t) {
+	if life := m.Lifetime(t); life > 0 && !a.lifecycle() {
 		end := now.Add(life)
 		a.Expires = &end
 	}
@@ -204,7 +211,7 @@ func (f *Fleet) order(tx store.Tx, by Actor, d *Device, list []ActionChoice, id 
 		return nil, err
 	}
 	rep.Open = append(rep.Open, id)
-	if !isLifecycle(t) {
+	if !a.lifecycle() {
 		if t == ActSync {
 			for _, q := range m.Queries(d) {
 				rep.channel(DeviceChannel).query(q).Wanted = true
@@ -289,7 +296,7 @@ func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
 		if err != nil {
 			return err
 		}
-		if isLifecycle(x.Type) && rep.Removal != nil && rep.Removal.Begun && (rep.Tries[x.ID] == nil || rep.Removal.Handed) {
+		if x.lifecycle() && rep.Removal != nil && rep.Removal.Begun && (rep.Tries[x.ID] == nil || rep.Removal.Handed) {
 			return Refuse(ErrConflict, "action.too-late", "state", string(ActionSent))
 		}
 		if err := f.record(tx, a, "call-off", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]any{"action": x.Type, "id": x.ID}); err != nil {
@@ -299,7 +306,7 @@ func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
 			return err
 		}
 		f.touched(tx, d.ID)
-		if !isLifecycle(x.Type) {
+		if !x.lifecycle() {
 			return nil
 		}
 		open, err := openActions(tx, d.ID)
@@ -314,7 +321,7 @@ func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
 			d.Stolen = false
 		}
 		for _, y := range open {
-			if y.ID != x.ID && isLifecycle(y.Type) { // another order still wants it
+			if y.ID != x.ID && y.lifecycle() { // another order still wants it
 				return f.saveDevice(tx, old, d)
 			}
 		}

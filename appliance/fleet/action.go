@@ -38,7 +38,8 @@ type ActionOptions struct {
 	KeepDataPlan bool   `json:"keep_data_plan,omitempty"` // wipe of an iPhone: the eSIM stays
 	NoProximity  bool   `json:"no_proximity,omitempty"`
 	Obliterate   string `json:"obliterate,omitempty"`    // wipe of a Mac: Default, DoNotObliterate, ObliterateWithWarning, Always
-	KeepEnrolled bool   `json:"keep_enrolled,omitempty"` // Windows only
+	KeepEnrolled bool   `json:"keep_enrolled,omitempty"` // wipe of a PC: it stays managed
+	Method       string `json:"method,omitempty"`        // wipe of a PC: another way of erasing; those that apply stand in ActionChoice.Options
 	Stolen       bool   `json:"stolen,omitempty"`        // wipe: lost or stolen, cannot re-enrol until cleared
 }
 

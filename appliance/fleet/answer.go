@@ -102,6 +102,10 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 			}
 			return true, f.end(tx, s.device, s.rep, evProved, ev, deviceActor(s.device, x.c.From))
 		}
+		if a.Type == ActWipe {
+			s.rep.erased()
+			x.rows = true
+		}
 		return false, f.endAction(tx, a, ActionDone, Why("action.done"), ev)
 	}
 	r := ans.Reason

@@ -13,13 +13,13 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 	case Done, Absent:
 		u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Removed = o.Step.Unit.Version, o.Held, ev, Evidence{}, Evidence{}
 		u.NotRemoved, u.Postponed = nil, 0
-		if u.Failed != nil && u.Failed.Version != o.Step.Unit.Version || u.Failed != nil && u.Failed.Reason.Code != "profile.not-found" {
+		if u.Failed != nil && u.Failed.Version != o.Step.Unit.Version || u.Failed != nil && !u.Failed.Unseen {
 			u.Failed = nil
 		}
 		for _, h := range o.Held {
 			delete(s.rep.Blocked, h.ID)
 		}
-		if err := f.noteAccess(tx, s, o); err != nil {
+		if _, err := f.noteAccess(tx, s, o.Certs); err != nil {
 			return err
 		}
 		if len(o.Certs) > 0 {
@@ -100,21 +100,21 @@ func (f *Fleet) profileEvents(tx store.Tx, s *situation, held []Held, code strin
 	return nil
 }
 
-// noteAccess remembers the newest certificate of each identity profile in a unit that was installed.
-func (f *Fleet) noteAccess(tx store.Tx, s *situation, o *orderRecord) error {
-	if len(o.Certs) == 0 {
-		return nil
+// noteAccess remembers the newest certificate of each identity profile, given with its generation, in a unit that was installed.
+func (f *Fleet) noteAccess(tx store.Tx, s *situation, certs map[ProfileID]int) (changed bool, err error) {
+	if len(certs) == 0 {
+		return false, nil
 	}
 	newest := map[ProfileID]*pki.Certificate{}
 	q := pki.CertificateQuery{Enrolment: string(s.device.Enrolment), Purpose: pki.Access, Limit: 200}
 	for {
 		page, err := f.pki.Certificates(tx, q)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, c := range page.Items {
 			p := ProfileID(c.Binding.Profile)
-			if _, ok := o.Certs[p]; !ok || c.Revoked() {
+			if _, ok := certs[p]; !ok || c.Revoked() {
 				continue
 			}
 			if n := newest[p]; n == nil || c.IssuedAt.After(n.IssuedAt) {
@@ -131,10 +131,11 @@ func (f *Fleet) noteAccess(tx store.Tx, s *situation, o *orderRecord) error {
 			s.rep.Access = map[ProfileID]accessReport{}
 		}
 		if s.rep.Access[p].Fingerprint != c.Fingerprint {
-			s.rep.Access[p] = accessReport{Fingerprint: c.Fingerprint, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Generation: o.Certs[p]}
+			s.rep.Access[p] = accessReport{Fingerprint: c.Fingerprint, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Generation: certs[p]}
+			changed = true
 		}
 	}
-	return nil
+	return changed, nil
 }
 
 // answerRemove notes that a unit is gone, or what the device says against it.

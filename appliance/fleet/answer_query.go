@@ -104,6 +104,9 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 				if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
 					return err
 				}
+				if err := f.noteLate(tx, s, u); err != nil {
+					return err
+				}
 			}
 			u.Confirmed = ev
 		case u.Unit.Version != "" && holds(u.Unit.Version, u.Unit.Profiles) && s.device.State == Managed:
@@ -114,7 +117,12 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 			}
 		case u.Present != "":
 			if u.Confirmed.None() {
-				u.Failed = failed(u.Failed, u.Present, Why("profile.not-found"), ev, false)
+				why := Why("profile.not-found")
+				if r, told := x.ans.Missing[key]; told {
+					why = r
+				}
+				u.Failed = failed(u.Failed, u.Present, why, ev, false)
+				u.Failed.Unseen = true
 			} else if err := f.profileEvents(tx, s, u.Profiles, "event.profile-vanished", Reason{}, ev); err != nil {
 				return err
 			}
@@ -137,6 +145,21 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 		return f.updateReceipt(tx, s.rep)
 	}
 	return nil
+}
+
+// noteLate remembers certificates that a device fetched after it acknowledged their profile.
+func (f *Fleet) noteLate(tx store.Tx, s *situation, u *unitReport) error {
+	certs := map[ProfileID]int{}
+	for _, h := range u.Profiles {
+		if h.Type == TypeIdentity {
+			certs[h.ID] = s.rep.generation(h.ID)
+		}
+	}
+	changed, err := f.noteAccess(tx, s, certs)
+	if changed {
+		s.rep.channel(DeviceChannel).query(QueryCertificates).Wanted = true
+	}
+	return err
 }
 
 // unitGone ends the certificates of identity profiles that a device holds no more.

@@ -67,8 +67,8 @@ func (d Declaration) field(key string) (Field, bool) {
 	return Field{}, false
 }
 
-// appleTargets are Apple's platforms under device enrolment, of either ownership.
-func appleTargets(platforms ...Platform) []Target {
+// deviceTargets are platforms under device enrolment, of either ownership.
+func deviceTargets(platforms ...Platform) []Target {
 	var out []Target
 	for _, p := range platforms {
 		for _, o := range []Ownership{Personal, Corporate} {

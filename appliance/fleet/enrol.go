@@ -160,7 +160,7 @@ func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal
 	var before *Device
 	verb := "enrol"
 	if old == nil {
-		d = &Device{ID: DeviceID(store.NewID()), Hardware: in.Hardware, Tags: slices.Clone(e.Tags)}
+		d = &Device{ID: DeviceID(store.NewID()), Hardware: in.Hardware, Tags: slices.Clone(e.Tags), Warning: in.Warning}
 	} else {
 		d, verb = old, "re-enrol"
 		rep, err := reportOf(tx, d)
@@ -273,7 +273,7 @@ func nameFor(tx store.Tx, d *Device, own string) (string, error) {
 	}
 	kind := d.Model
 	if kind == "" {
-		kind = map[Platform]string{IOS: "iPhone", IPadOS: "iPad", MacOS: "Mac"}[d.Platform]
+		kind = map[Platform]string{IOS: "iPhone", IPadOS: "iPad", MacOS: "Mac", Windows: "Windows PC"}[d.Platform]
 	}
 	if kind == "" {
 		kind = string(d.Platform)

@@ -29,6 +29,7 @@ type EnrolInput struct {
 	Name     string
 	Facts    map[FactKey]any
 	Topic    string
+	Warning  *Reason // for a new device: something about it for a person to look at
 }
 
 // StepKind is what the planner wants next.
@@ -87,6 +88,7 @@ type Answer struct {
 	Account      bool        // an account exists already (B8)
 	Facts        map[FactKey]any
 	Markers      map[string]string // QueryProfiles: unit key → marker of the version found; nil = not asked
+	Missing      map[string]Reason // QueryProfiles: unit key → why its version was not found, where the device says
 	Certificates []string          // QueryCertificates: fingerprints (hex SHA-256) found
 	Apps         []App
 }

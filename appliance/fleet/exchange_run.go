@@ -57,7 +57,9 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 			if !x.next.IsZero() && x.next.Before(until) {
 				until = x.next
 			}
-			f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: until}, epoch)
+			if !x.postponed() { // what was put off is offered again in the next run
+				f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: until}, epoch)
+			}
 			return nil, nil
 		}
 		if !errors.Is(err, errWrites) {
@@ -74,6 +76,12 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 	}
 	f.planner.touches.note(d, e, c.At, c.From)
 	return x.order, nil
+}
+
+// postponed says whether the device put off something in this run.
+func (x *exchange) postponed() bool {
+	ch := x.s.rep.Channels[x.c.Channel]
+	return ch != nil && len(ch.Skipped) > 0
 }
 
 // exchange deals with one message inside a transaction; in a reading one it returns errWrites as soon as it would have to write.

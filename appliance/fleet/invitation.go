@@ -69,7 +69,7 @@ const (
 )
 
 // invitable are the platforms that there are invitations for.
-var invitable = []Platform{IOS, IPadOS, MacOS}
+var invitable = []Platform{IOS, IPadOS, MacOS, Windows}
 
 // Invite makes an invitation; the code is returned this once. The link is <url>/enroll/<code>.
 func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invitation, string, error) {

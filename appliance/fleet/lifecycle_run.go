@@ -214,7 +214,7 @@ func (f *Fleet) endActions(tx store.Tx, p *passage, e lifecycleEvent) error {
 			continue
 		}
 		state, r := ActionOvertaken, Why("action.overtaken", "by", string(e))
-		if isLifecycle(a.Type) {
+		if a.lifecycle() {
 			switch e {
 			case evProved:
 				state, r = ActionDone, Why("action.done")

@@ -112,7 +112,7 @@ func (s *situation) planWipe() []difference {
 func (s *situation) isTarget(a *Action) bool {
 	switch a.Type {
 	case ActWipe:
-		return s.device.State == Wiping
+		return s.device.State == Wiping && a.lifecycle()
 	case ActRetire:
 		return s.device.State == Retiring
 	case ActDelete:

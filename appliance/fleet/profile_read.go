@@ -148,6 +148,9 @@ func (f *Fleet) accountNotes(tx store.Tx, a Actor, old, p *Profile) ([]Reason, e
 	if v.String("account") == "exchange" && (slices.Contains(p.Platforms, IOS) || slices.Contains(p.Platforms, IPadOS)) {
 		notes = append(notes, Why("email.existing-account-blocks"))
 	}
+	if slices.Contains(p.Platforms, Windows) {
+		notes = append(notes, Why("email.windows-mail-ended"))
+	}
 	if v.String("sign_in") == "certificate" {
 		return notes, nil
 	}

@@ -174,7 +174,7 @@ func TestReferredProfilesStay(t *testing.T) {
 
 func TestNotesBeforeSaving(t *testing.T) {
 	w := newProfWorld(t)
-	notes, err := w.CheckProfile(context.Background(), w.admin, w.input(TypeEmail, Values{"host": "a.example", "days": 31}, IOS, MacOS, Windows))
+	notes, err := w.CheckProfile(context.Background(), w.admin, w.input(TypeEmail, Values{"host": "a.example", "days": 31}, IOS, MacOS, Android))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestNotesBeforeSaving(t *testing.T) {
 	for _, n := range notes {
 		got = append(got, n.Code+" "+n.Args["platform"]+n.Args["setting"])
 	}
-	want := []string{"profile.setting-not-on-platform macosdays", "profile.type-not-on-platform windows", "email.existing-account-blocks ", "email.person-signs-in "}
+	want := []string{"profile.setting-not-on-platform macosdays", "profile.type-not-on-platform android", "email.existing-account-blocks ", "email.person-signs-in "}
 	if strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("got %q, want %q", got, want)
 	}

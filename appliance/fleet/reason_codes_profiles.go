@@ -24,6 +24,7 @@ func profileReasonCodes() map[string][]string {
 		"email.sign-in-url-needed":      nil,
 		"email.no-service":              nil,
 		"email.path":                    nil,
+		"email.windows-mail-ended":      nil,
 		"email.existing-account-blocks": nil,
 		"email.person-signs-in":         {"sign_in"},
 		"email.asked-again":             {"devices"},

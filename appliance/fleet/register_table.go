@@ -68,6 +68,7 @@ const (
 	FactReports           FactKey = "delivery-reports"  // the device's own words about a delivery or an order
 	FactTimeline          FactKey = "device-timeline"   // what happened to the device, with evidence
 	FactReceipts          FactKey = "removal-receipts"  // proof of a removal
+	FactEdition           FactKey = "edition"           // of Windows, by its number: Home lacks some of what Pro has
 	FactDeviceTags        FactKey = "device-tags"       // given by administrators
 	FactOwnership         FactKey = "device-ownership"  // as the invitation said
 	FactIdentity          FactKey = "device-identities" // certificates issued for the device
@@ -77,6 +78,8 @@ var (
 	apples     = []Platform{IOS, IPadOS, MacOS}
 	mobiles    = []Platform{IOS, IPadOS}
 	macs       = []Platform{MacOS}
+	computers  = []Platform{MacOS, Windows}
+	everyKind  = []Platform{IOS, IPadOS, MacOS, Windows}
 	everyone   = []Ownership{Personal, Corporate}
 	corporates = []Ownership{Corporate}
 	personals  = []Ownership{Personal}
@@ -85,40 +88,41 @@ var (
 // register is D1: what may be stored, of whom, and why. Word keys: "fact.<key>" names a fact, "why.<reason>" says what it is for.
 var register = []FactDeclaration{
 	// Which device it is.
-	{Key: FactHardwareID, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.identify"},
+	{Key: FactHardwareID, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.identify"},
 	{Key: FactEnterpriseID, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.identify"},
-	{Key: FactSerial, Category: CategoryHardware, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.identify"},
-	{Key: FactModel, Category: CategoryHardware, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.recognise"},
+	{Key: FactSerial, Category: CategoryHardware, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.identify"},
+	{Key: FactModel, Category: CategoryHardware, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.recognise"},
 	{Key: FactModelName, Category: CategoryHardware, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.recognise"},
 	{Key: FactProduct, Category: CategoryHardware, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.fit"},
-	{Key: FactManufacturer, Category: CategoryHardware, Platforms: apples, Ownership: corporates, Kind: "text", Why: "why.recognise"},
-	{Key: FactDeviceName, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "text", Why: "why.recognise"},
+	{Key: FactManufacturer, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.recognise"},
+	{Key: FactDeviceName, Category: CategoryDevice, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.recognise"},
 	{Key: FactHostName, Category: CategoryDevice, Platforms: macs, Ownership: corporates, Kind: "text", Why: "why.recognise"},
-	{Key: FactOwnership, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.limits"},
+	{Key: FactOwnership, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.limits"},
 
 	// Its system.
-	{Key: FactOS, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.fit"},
-	{Key: FactOSVersion, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.fit"},
-	{Key: FactBuild, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.fit"},
+	{Key: FactOS, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.fit"},
+	{Key: FactOSVersion, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.fit"},
+	{Key: FactBuild, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.fit"},
+	{Key: FactEdition, Category: CategoryDevice, Platforms: []Platform{Windows}, Ownership: corporates, Kind: "text", Why: "why.fit"},
 	{Key: FactSupplementalBuild, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactSupplementalOS, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactKernel, Category: CategoryDevice, Platforms: []Platform{Android, Windows}, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactBaseband, Category: CategoryHardware, Platforms: mobiles, Ownership: everyone, Kind: "text", Why: "why.security"},
-	{Key: FactLanguage, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.language"},
-	{Key: FactStorageTotal, Category: CategoryHardware, Platforms: apples, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
-	{Key: FactStorageFree, Category: CategoryHardware, Platforms: apples, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
+	{Key: FactLanguage, Category: CategoryDevice, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.language"},
+	{Key: FactStorageTotal, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
+	{Key: FactStorageFree, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
 
 	// How it is reached.
 	{Key: FactPhoneNumber, Category: CategoryDevice, Platforms: mobiles, Ownership: everyone, Switch: SwitchPhoneNumber, SwitchFor: personals, Kind: "text", Why: "why.reach"},
 	{Key: FactCarrier, Category: CategoryHardware, Platforms: mobiles, Ownership: everyone, Switch: SwitchCarrier, SwitchFor: personals, Kind: "text", Why: "why.contracts"},
-	{Key: FactWiFiMAC, Category: CategoryHardware, Platforms: apples, Ownership: everyone, Switch: SwitchMAC, SwitchFor: personals, Kind: "text", Why: "why.network"},
+	{Key: FactWiFiMAC, Category: CategoryHardware, Platforms: everyKind, Ownership: everyone, Switch: SwitchMAC, SwitchFor: personals, Kind: "text", Why: "why.network"},
 	{Key: FactEthernetMAC, Category: CategoryHardware, Platforms: macs, Ownership: everyone, Switch: SwitchMAC, SwitchFor: personals, Kind: "text", Why: "why.network"},
 	{Key: FactBluetoothMAC, Category: CategoryHardware, Platforms: apples, Ownership: corporates, Kind: "text", Why: "why.network"},
-	{Key: FactIP, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "text", Why: "why.network"},
+	{Key: FactIP, Category: CategoryDevice, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.network"},
 	{Key: FactIMEI, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "list", Why: "why.contracts"},
 	{Key: FactMEID, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "text", Why: "why.contracts"},
 	{Key: FactICCID, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "list", Why: "why.contracts"},
-	{Key: FactPush, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.wake"},
+	{Key: FactPush, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.wake"},
 	{Key: FactLocation, Category: CategoryDevice, Platforms: mobiles, Ownership: corporates, Switch: SwitchLostMode, Kind: "text", Why: "why.lost"},
 
 	// Its accounts.
@@ -127,31 +131,31 @@ var register = []FactDeclaration{
 	{Key: FactUserName, Category: CategoryUser, Platforms: macs, Ownership: corporates, Kind: "text", Why: "why.user-settings"},
 
 	// How management stands.
-	{Key: FactLastContact, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "time", Why: "why.contact"},
-	{Key: FactEnrolmentState, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.manage"},
-	{Key: FactCompliance, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.manage"},
+	{Key: FactLastContact, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "time", Why: "why.contact"},
+	{Key: FactEnrolmentState, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.manage"},
+	{Key: FactCompliance, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.manage"},
 	{Key: FactSupervised, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.fit"},
 	{Key: FactAwaiting, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.manage"},
 	{Key: FactActivationLock, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.hand-on"},
 	{Key: FactPasscodePresent, Category: CategoryAccess, Platforms: apples, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
 	{Key: FactPasscodeCompliant, Category: CategoryAccess, Platforms: apples, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
-	{Key: FactEncrypted, Category: CategoryAccess, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.security"},
-	{Key: FactFirewall, Category: CategoryAccess, Platforms: macs, Ownership: corporates, Kind: "bool", Why: "why.security"},
+	{Key: FactEncrypted, Category: CategoryAccess, Platforms: everyKind, Ownership: corporates, Kind: "bool", Why: "why.security"},
+	{Key: FactFirewall, Category: CategoryAccess, Platforms: computers, Ownership: corporates, Kind: "bool", Why: "why.security"},
 	{Key: FactIntegrity, Category: CategoryAccess, Platforms: macs, Ownership: corporates, Kind: "bool", Why: "why.security"},
 	{Key: FactUnlockToken, Category: CategoryAccess, Platforms: mobiles, Ownership: corporates, Kind: "text", Why: "why.unlock"},
 	{Key: FactBootstrapToken, Category: CategoryAccess, Platforms: macs, Ownership: corporates, Kind: "text", Why: "why.unlock"},
 	{Key: FactRecoveryKey, Category: CategoryAccess, Platforms: macs, Ownership: corporates, Kind: "text", Why: "why.unlock"},
-	{Key: FactIdentity, Category: CategoryAccess, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.identity"},
-	{Key: FactReports, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.manage"},
-	{Key: FactTimeline, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.proof"},
-	{Key: FactReceipts, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.proof"},
-	{Key: FactDeviceTags, Category: CategoryAdminMade, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.scope"},
+	{Key: FactIdentity, Category: CategoryAccess, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.identity"},
+	{Key: FactReports, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.manage"},
+	{Key: FactTimeline, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.proof"},
+	{Key: FactReceipts, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.proof"},
+	{Key: FactDeviceTags, Category: CategoryAdminMade, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.scope"},
 
 	// What is on it.
 	{Key: FactProfiles, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "list", Why: "why.delivered"},
-	{Key: FactManagedProfiles, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.delivered"},
+	{Key: FactManagedProfiles, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.delivered"},
 	{Key: FactCertificates, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "list", Why: "why.delivered"},
-	{Key: FactManagedCerts, Category: CategoryDevice, Required: true, Platforms: apples, Ownership: everyone, Kind: "list", Why: "why.delivered"},
+	{Key: FactManagedCerts, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.delivered"},
 	{Key: FactApps, Category: CategoryApps, Platforms: apples, Ownership: corporates, Kind: "list", Why: "why.apps"},
 	{Key: FactManagedApps, Category: CategoryManaged, Platforms: apples, Ownership: everyone, Switch: SwitchManagedApps, SwitchFor: personals, Kind: "list", Why: "why.apps"},
 

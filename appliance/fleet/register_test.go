@@ -53,7 +53,7 @@ func TestAllowed(t *testing.T) {
 		{"a fact nobody declared", "battery-health", phone(Corporate), all, false},
 		{"a fact about people is not taken from a device", "person.mail", phone(Corporate), all, false},
 		{"an unknown ownership", FactSerial, phone("shared"), all, false},
-		{"another platform", FactSerial, Target{Windows, ModeDevice, Corporate}, all, false},
+		{"another platform", FactSerial, Target{Android, ModeDevice, Corporate}, all, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -94,7 +94,8 @@ type failure struct {
 	Tries   int         `json:"tries"`
 	At      time.Time   `json:"at"`
 	Next    time.Time   `json:"next"`
-	Fault   bool        `json:"fault,omitempty"` // malformed: our fault, not repeated unchanged
+	Fault   bool        `json:"fault,omitempty"`  // malformed: our fault, not repeated unchanged
+	Unseen  bool        `json:"unseen,omitempty"` // it was acknowledged, and reading back did not find it
 	Message string      `json:"message,omitempty"`
 }
 

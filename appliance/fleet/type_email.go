@@ -5,12 +5,14 @@ import "strings"
 // TypeEmail is a mail account. The password is never part of it (B6): the person types it on the device.
 //
 // Apple renders account "exchange" as com.apple.eas.account on iPhone and iPad and com.apple.ews.account on the Mac, "imap" as
-// com.apple.mail.managed. The bounds and the platforms of fields are those of Apple's payload keys.
+// com.apple.mail.managed; Windows as ActiveSync and EMAIL2 accounts, which know a password only. The bounds and the platforms of fields are those of Apple's payload keys.
 func emailDeclaration() Declaration {
 	phones := []Platform{IOS, IPadOS}
+	apple := []Platform{IOS, IPadOS, MacOS}
+	synced := []Platform{IOS, IPadOS, Windows}
 	return Declaration{
 		Type:      TypeEmail,
-		Targets:   appleTargets(IOS, IPadOS, MacOS),
+		Targets:   deviceTargets(IOS, IPadOS, MacOS, Windows),
 		PerPerson: true,
 		NameHint:  "profile.email.name-hint",
 		Check:     checkEmail,
@@ -24,7 +26,7 @@ func emailDeclaration() Declaration {
 			{Key: "host", Kind: KindHost, Required: true, Group: "server"},
 			{Key: "port", Kind: KindPort, Default: 993, Required: true, When: "account=imap", Group: "server"},
 			{Key: "security", Kind: KindChoice, Default: "tls", Required: true, Options: []string{"tls", "starttls"}, When: "account=imap", Group: "server"},
-			{Key: "path_prefix", Kind: KindText, Max: 100, When: "account=imap", Group: "server", Advanced: true},
+			{Key: "path_prefix", Kind: KindText, Max: 100, Platforms: apple, When: "account=imap", Group: "server", Advanced: true},
 			{Key: "smtp_host", Kind: KindHost, Required: true, When: "account=imap", Group: "server"},
 			{Key: "smtp_port", Kind: KindPort, Default: 587, Required: true, When: "account=imap", Group: "server"},
 			{Key: "smtp_security", Kind: KindChoice, Default: "starttls", Required: true, Options: []string{"tls", "starttls"}, When: "account=imap", Group: "server"},
@@ -41,18 +43,18 @@ func emailDeclaration() Declaration {
 			{Key: "user_name", Kind: KindText, Max: 200, Required: true, Template: true, When: "user_name_from=template", Group: "sign-in"},
 
 			// Days of mail to keep on the device; 0 is all of it.
-			{Key: "days", Kind: KindDays, Default: 7, Options: []string{"1", "3", "7", "14", "31", "0"}, Platforms: phones, When: "account=exchange", Group: "sync"},
-			{Key: "sync_mail", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
-			{Key: "sync_contacts", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
-			{Key: "sync_calendars", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
-			{Key: "sync_reminders", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
+			{Key: "days", Kind: KindDays, Default: 7, Options: []string{"1", "3", "7", "14", "31", "0"}, Platforms: synced, When: "account=exchange", Group: "sync"},
+			{Key: "sync_mail", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
+			{Key: "sync_contacts", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
+			{Key: "sync_calendars", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
+			{Key: "sync_reminders", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
 			{Key: "sync_notes", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
 			{Key: "sync_changeable", Kind: KindBool, Default: true, Platforms: phones, When: "account=exchange", Group: "sync"},
 
 			{Key: "prevent_move", Kind: KindBool, Default: true, Platforms: phones, Group: "limits"},
 			{Key: "prevent_other_apps", Kind: KindBool, Default: false, Platforms: phones, Group: "limits"}, // on, pictures cannot be sent from Photos
 			{Key: "prevent_recents", Kind: KindBool, Default: false, Platforms: phones, Group: "limits"},
-			{Key: "mail_drop", Kind: KindBool, Default: false, Group: "limits", Advanced: true},
+			{Key: "mail_drop", Kind: KindBool, Default: false, Platforms: apple, Group: "limits", Advanced: true},
 		},
 	}
 }

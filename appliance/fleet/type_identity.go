@@ -11,7 +11,7 @@ import (
 func identityDeclaration() Declaration {
 	return Declaration{
 		Type:      TypeIdentity,
-		Targets:   appleTargets(IOS, IPadOS, MacOS),
+		Targets:   deviceTargets(IOS, IPadOS, MacOS, Windows),
 		PerPerson: true,
 		NameHint:  "profile.identity.name-hint",
 		Check:     checkIdentity,

@@ -126,9 +126,9 @@ func TestOneAccountTwice(t *testing.T) {
 func TestWhereProfilesDoNotApply(t *testing.T) {
 	w := newProfWorld(t)
 	phone := w.device(nil, IOS, Corporate)
-	pc := w.device(nil, Windows, Corporate)
+	pc := w.device(nil, Android, Corporate)
 	forMacs := w.profile(TypePasscode, nil, MacOS)
-	forPCs := w.profile(TypePasscode, nil, Windows)
+	forPCs := w.profile(TypePasscode, nil, Android)
 	for _, p := range []*Profile{forMacs, forPCs} {
 		w.assign(p, all(ToAllDevices))
 	}

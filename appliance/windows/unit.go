@@ -1,0 +1,109 @@
+package windows
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"muster/appliance/fleet"
+)
+
+// Keys of delivery units. They stand in the ledger and can never change. Roots travel together, because two profiles may deliver one root;
+// password rules do, because their nodes exist once; everything else is a unit of its own.
+const (
+	unitRoots    = "roots"
+	unitPasscode = "passcode"
+	unitIdentity = "identity-" // and the profile
+	unitEmail    = "email-"    // and the profile
+)
+
+// userUnits is the channel kind of units under ./User.
+const userUnits fleet.Channel = "user"
+
+// scepPath is where the server answers SCEP.
+const scepPath = "/scep"
+
+// Marker is what reading back gives when a unit's version is on the device.
+func (w *Windows) Marker(u fleet.Unit) string { return u.Version }
+
+// Compose groups what is wanted of a PC into units.
+func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
+	var roots, passcode []fleet.ProfileID
+	var rest []fleet.Unit
+	for _, p := range wanted {
+		switch p.Type {
+		case fleet.TypeTrustedRoot:
+			roots = append(roots, p.ID)
+		case fleet.TypePasscode:
+			passcode = append(passcode, p.ID)
+		case fleet.TypeIdentity:
+			rest = append(rest, fleet.Unit{Key: unitIdentity + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
+		case fleet.TypeEmail:
+			rest = append(rest, fleet.Unit{Key: unitEmail + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
+		}
+	}
+	var out []fleet.Unit
+	if len(roots) > 0 {
+		out = append(out, fleet.Unit{Key: unitRoots, Channel: fleet.DeviceChannel, Profiles: roots})
+	}
+	if len(passcode) > 0 {
+		out = append(out, fleet.Unit{Key: unitPasscode, Channel: fleet.DeviceChannel, Profiles: passcode})
+	}
+	return append(out, rest...)
+}
+
+// Applies says whether a profile can be delivered to a target, and why not.
+func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason) {
+	if t.Platform != fleet.Windows || t.Mode != fleet.ModeDevice {
+		return false, why("windows.not-applicable.platform", "platform", string(t.Platform))
+	}
+	v := p.Values()
+	switch p.Type {
+	case fleet.TypeTrustedRoot, fleet.TypeIdentity:
+		return true, fleet.Reason{}
+	case fleet.TypePasscode:
+		if n := v.Int("max_failed"); n > 0 && n < 4 {
+			return false, why("windows.not-applicable.failed-attempts")
+		}
+		return true, fleet.Reason{}
+	case fleet.TypeEmail:
+		return emailApplies(v)
+	}
+	return false, why("windows.not-applicable.type", "type", string(p.Type))
+}
+
+// rendering puts the profiles of one order into commands.
+type rendering struct {
+	order   *fleet.Order
+	root    *x509.Certificate // of our own authority
+	scepURL string
+}
+
+func (r *rendering) unit() (*rendered, error) {
+	u, list := r.order.Step.Unit, r.order.Profiles
+	if len(list) == 0 {
+		return nil, errors.New("unit without profiles")
+	}
+	switch {
+	case u.Key == unitRoots:
+		return r.roots(list)
+	case u.Key == unitPasscode:
+		return passcode(list), nil
+	case strings.HasPrefix(u.Key, unitIdentity):
+		return r.identity(list[0], u.Version)
+	case strings.HasPrefix(u.Key, unitEmail):
+		return r.email(list[0], u.Version)
+	}
+	return nil, fmt.Errorf("unit %q", u.Key)
+}
+
+// guid is a UUID made from names (RFC 9562, version 8), in the braces that account nodes want, percent-encoded for a LocURI.
+func guid(names ...string) (encoded, plain string) {
+	sum := sha256.Sum256([]byte("muster windows account\x00" + strings.Join(names, "\x00")))
+	b := sum[:16]
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	plain = strings.ToUpper(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
+	return "%7B" + plain + "%7D", plain
+}
