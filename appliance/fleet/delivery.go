@@ -56,25 +56,10 @@ func tagsOfKey(k string) []Tag {
 	return out
 }
 
-// setDelivery stores the status of a profile on a device and keeps the counters. Device, Name and Type are taken from d and the
-// profile, or from the row that is there when the profile is gone. Since stays while status and reason stay, unless the caller gives it. A row that says
-// nothing new costs no write.
-func (f *Fleet) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
-	old, err := deliveries.Get(tx, deliveryID(d.ID, row.Profile))
-	if errors.Is(err, store.ErrNotFound) {
-		old = nil
-	} else if err != nil {
-		return err
-	}
-	c, err := f.config(tx)
-	if err != nil {
-		return err
-	}
-	return f.replaceDelivery(tx, c, d, old, row)
-}
-
-// replaceDelivery is setDelivery with the config that this transaction sees, and the row as it is in the store, nil when there is none.
-func (f *Fleet) replaceDelivery(tx store.Tx, c *config, d *Device, old *delivery, row ProfileStatus) error {
+// setDelivery stores the status of a profile on a device and keeps the counters. c is the config that this transaction sees, old the row
+// as it is in the store, nil when there is none. Device, Name and Type are taken from d and the profile, or from old when the
+// profile is gone. Since stays while status and reason stay, unless the caller gives it. A row that says nothing new costs no write.
+func (f *Fleet) setDelivery(tx store.Tx, c *config, d *Device, old *delivery, row ProfileStatus) error {
 	row.Device = d.ID
 	revision := 0
 	if p := c.profile(row.Profile); p != nil {

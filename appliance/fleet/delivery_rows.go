@@ -30,7 +30,7 @@ func (f *Fleet) keepRows(tx store.Tx, s *situation) error {
 		old[r.Profile] = r
 	}
 	for _, r := range s.statuses() { // one a profile
-		if err := f.replaceDelivery(tx, s.config, s.device, old[r.Profile], r); err != nil {
+		if err := f.setDelivery(tx, s.config, s.device, old[r.Profile], r); err != nil {
 			return err
 		}
 		delete(old, r.Profile)
@@ -46,7 +46,7 @@ func (f *Fleet) keepRows(tx store.Tx, s *situation) error {
 			}
 			continue
 		}
-		if err := f.replaceDelivery(tx, s.config, s.device, r, gone); err != nil {
+		if err := f.setDelivery(tx, s.config, s.device, r, gone); err != nil {
 			return err
 		}
 	}

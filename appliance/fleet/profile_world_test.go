@@ -277,3 +277,16 @@ func refusalOf(err error) *Refusal {
 	}
 	return nil
 }
+
+// setDelivery stores a row over the one that is there.
+func (w *profWorld) setDelivery(tx store.Tx, d *Device, row ProfileStatus) error {
+	old, err := deliveries.Get(tx, deliveryID(d.ID, row.Profile))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	c, err := w.config(tx)
+	if err != nil {
+		return err
+	}
+	return w.Fleet.setDelivery(tx, c, d, old, row)
+}
