@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 	enrolment, opened, err := a.fleet.Redeem(ctx, ticket)
 	if err != nil {
 		return nil, err
+	}
+	if !slices.Contains(a.Platforms(), enrolment.Platform) {
+		return nil, fleet.Refuse(fleet.ErrGone, "ticket.gone")
 	}
 	push, err := a.fleet.PushCertificate(ctx)
 	if err != nil {
