@@ -35,7 +35,7 @@ func ParseDemo(args []string, out io.Writer) (DemoConfig, error) {
 	fs := newFlagSet("demo")
 	fs.StringVar(&c.Data, "data", "", "data `directory`, kept afterwards (default: a temporary one)")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8443", "loopback `address`; devices use the next free port")
-	fs.IntVar(&c.Devices, "devices", 10, "how many simulated devices")
+	fs.IntVar(&c.Devices, "devices", 12, "how many simulated devices")
 	if err := parse(fs, args, out); err != nil {
 		return DemoConfig{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,15 +17,30 @@ import (
 // DemoDevice is one simulated device and the part it plays.
 type DemoDevice struct {
 	part part
-	Sim  *sim.Apple
+	Sim  *sim.Apple   // nil for a PC
+	PC   *sim.Windows // nil for an Apple device
 	ID   fleet.DeviceID
+}
+
+// simulated is what the play asks of a device, whoever made it.
+type simulated interface {
+	Enrol(ctx context.Context, link string) error
+	Run(ctx context.Context) error
+}
+
+func (d *DemoDevice) simulated() simulated {
+	if d.PC != nil {
+		return d.PC
+	}
+	return d.Sim
 }
 
 // part is one role in the demo's play.
 type part struct {
 	person    string // first name; empty = a device with no person
 	name      string
-	kind      sim.Kind
+	kind      sim.Kind // of Apple devices
+	pc        bool     // a Windows PC
 	ownership fleet.Ownership
 	mood      sim.Mood
 	manual    string // an Exchange account set up by hand
@@ -45,6 +61,8 @@ var parts = []part{
 	{person: "Hugo", name: "Hugo's iPhone", kind: sim.IPhone, ownership: fleet.Personal, order: fleet.ActRetire, passcode: "090807"},
 	{name: "Counter iPad", kind: sim.IPad, ownership: fleet.Corporate, order: fleet.ActWipe},
 	{person: "Anna", name: "Anna's old iPhone", kind: sim.IPhone, ownership: fleet.Personal, mood: sim.Mood{RemovesItselfAfter: 8 * time.Second}},
+	{person: "Carla", name: "CARLA-LAPTOP", pc: true, ownership: fleet.Corporate},
+	{person: "Hugo", name: "HUGO-PC", pc: true, ownership: fleet.Personal, order: fleet.ActRetire},
 }
 
 // enrol invites a person for each device and lets the device go through the enrolment page. Devices then live in g.
@@ -59,21 +77,26 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 		if i >= len(parts) { // more of the same, obedient
 			p = part{person: parts[i%8].person, name: fmt.Sprintf("%s %d", parts[i%8].kind, i+1), kind: parts[i%8].kind, ownership: fleet.Corporate}
 		}
-		dev := &DemoDevice{part: p, Sim: sim.NewApple(sim.Options{
-			Kind: p.kind, Name: p.name, Seed: int64(i + 1), Roots: roots, Push: d.APNs, Poll: 2 * time.Second, Keys: keys,
-			Mood: p.mood, ManualAccount: p.manual, Passcode: p.passcode, Logger: d.log,
-		})}
+		dev := &DemoDevice{part: p}
+		if p.pc {
+			dev.PC = sim.NewWindows(sim.WindowsOptions{Name: p.name, Seed: int64(i + 1), Roots: roots, Poll: 2 * time.Second, Keys: keys, Logger: d.log})
+		} else {
+			dev.Sim = sim.NewApple(sim.Options{
+				Kind: p.kind, Name: p.name, Seed: int64(i + 1), Roots: roots, Push: d.APNs, Poll: 2 * time.Second, Keys: keys,
+				Mood: p.mood, ManualAccount: p.manual, Passcode: p.passcode, Logger: d.log,
+			})
+		}
 		d.Devices = append(d.Devices, dev)
 		enrolling.Go(func() error {
 			link, err := d.invite(enrolCtx, p)
 			if err != nil {
 				return err
 			}
-			if err := dev.Sim.Enrol(enrolCtx, link); err != nil {
+			if err := dev.simulated().Enrol(enrolCtx, link); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
 			g.Go(func() error {
-				if err := dev.Sim.Run(ctx); err != nil && ctx.Err() == nil {
+				if err := dev.simulated().Run(ctx); err != nil && ctx.Err() == nil {
 					d.log.Warn("simulated device stopped", "device", p.name, "err", err)
 				}
 				return nil
@@ -86,7 +109,10 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 
 func (d *DemoRun) invite(ctx context.Context, p part) (string, error) {
 	platform := fleet.IOS
-	if p.kind == sim.Mac {
+	switch {
+	case p.pc:
+		platform = fleet.Windows
+	case p.kind == sim.Mac:
 		platform = fleet.MacOS
 	}
 	_, code, err := d.Appliance.fleet.Invite(ctx, d.Actor, fleet.InvitationInput{
@@ -126,11 +152,19 @@ func (d *DemoRun) histories(ctx context.Context) error {
 	return nil
 }
 
-// find learns the ids of the enrolled devices by their serial numbers.
+// find learns the ids of the enrolled devices: of PCs by the id that they enrolled with, of others by their serial numbers.
 func (d *DemoRun) find(ctx context.Context) error {
 	bySerial := map[string]*DemoDevice{}
 	for _, dev := range d.Devices {
-		bySerial[dev.Sim.State().Serial] = dev
+		if dev.PC == nil {
+			bySerial[dev.Sim.State().Serial] = dev
+			continue
+		}
+		device, err := d.Appliance.fleet.DeviceByHardware(ctx, strings.ToUpper(dev.PC.State().DeviceID))
+		if err != nil {
+			return fmt.Errorf("%s: %w", dev.part.name, err)
+		}
+		dev.ID = device.ID
 	}
 	q := fleet.ListQuery{Limit: 500}
 	for {

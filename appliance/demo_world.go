@@ -156,6 +156,9 @@ func (d *DemoRun) profile(ctx context.Context, t fleet.ProfileType, name, descri
 		return nil, err
 	}
 	platforms := []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS}
+	if t != fleet.TypeEmail { // a mail account of Windows knows no certificate to sign in with
+		platforms = append(platforms, fleet.Windows)
+	}
 	p, err := d.Appliance.fleet.CreateProfile(ctx, d.Actor, fleet.ProfileInput{Type: t, Name: &name, Description: &description, Platforms: &platforms, Settings: raw})
 	if err != nil {
 		return nil, fmt.Errorf("profile %q: %w", name, err)

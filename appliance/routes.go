@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -19,7 +20,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
-		System: a.system,
+		WindowsCode: a.windowsCode, System: a.system,
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +121,15 @@ func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="muster.mobileconfig"`)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Write(body)
+}
+
+// windowsCode gives the enrolment page of a PC what its person types.
+func (a *Appliance) windowsCode(ctx context.Context, ticket string) (ui.WindowsCode, error) {
+	c, err := a.windows.NewCode(ctx, ticket)
+	if err != nil {
+		return ui.WindowsCode{}, err
+	}
+	return ui.WindowsCode{User: c.User, Code: c.Code, Server: c.Server, Link: c.Link(), Expires: c.Expires}, nil
 }
 
 // profileAddress is where enrolmentProfile answers.

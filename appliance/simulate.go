@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"muster/appliance/sim"
 )
@@ -14,7 +15,7 @@ import (
 // SimulateConfig is what `muster simulate` takes.
 type SimulateConfig struct {
 	URL      string // invitation link
-	Platform string // ios or macos
+	Platform string // ios, macos or windows
 	Count    int
 	CA       string
 }
@@ -24,14 +25,14 @@ func ParseSimulate(args []string, out io.Writer) (SimulateConfig, error) {
 	var c SimulateConfig
 	fs := newFlagSet("simulate")
 	fs.StringVar(&c.URL, "url", "", "invitation `link` with enough uses left")
-	fs.StringVar(&c.Platform, "platform", "ios", "`ios` or macos")
+	fs.StringVar(&c.Platform, "platform", "ios", "`ios`, macos or windows")
 	fs.IntVar(&c.Count, "count", 1, "how many devices")
 	fs.StringVar(&c.CA, "ca", "", "root certificate `file` (PEM or DER) that the devices trust besides the system's")
 	if err := parse(fs, args, out); err != nil {
 		return SimulateConfig{}, err
 	}
-	if c.URL == "" || c.Count < 1 || (c.Platform != "ios" && c.Platform != "macos") {
-		return SimulateConfig{}, UsageError{"simulate needs --url LINK, --platform ios or macos, and --count of at least 1"}
+	if c.URL == "" || c.Count < 1 || !slices.Contains([]string{"ios", "macos", "windows"}, c.Platform) {
+		return SimulateConfig{}, UsageError{"simulate needs --url LINK, --platform ios, macos or windows, and --count of at least 1"}
 	}
 	return c, nil
 }

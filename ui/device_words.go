@@ -151,6 +151,12 @@ func actionIcon(t fleet.ActionType) string {
 
 // systemWord names the operating system, with its version when that is known.
 func systemWord(p fleet.Platform, version string) string {
+	if build, ok := strings.CutPrefix(version, "10.0."); ok && p == fleet.Windows {
+		if n, _, _ := strings.Cut(build, "."); len(n) > 5 || n >= "22000" && len(n) == 5 { // Windows 11 calls itself 10.0
+			return "Windows 11 " + build
+		}
+		return "Windows 10 " + build
+	}
 	name := map[fleet.Platform]string{fleet.IOS: "iOS", fleet.IPadOS: "iPadOS", fleet.MacOS: "macOS", fleet.Windows: "Windows", fleet.Android: "Android"}[p]
 	return strings.TrimSpace(name + " " + version)
 }

@@ -158,7 +158,7 @@ func (q *Request) deviceFilters(page *devicesPage, l listQuery) error {
 		return Field{Form: page.Form, Name: name, Label: q.T(label), Type: "select", Options: append([]Option{{Word: q.T(all)}}, options...)}
 	}
 	var platforms, states, statuses, silences, groups []Option
-	for _, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS} {
+	for _, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS, fleet.Windows} {
 		platforms = append(platforms, Option{Value: string(p), Word: q.word("platform", string(p))})
 	}
 	for _, s := range deviceStates() {

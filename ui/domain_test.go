@@ -22,6 +22,7 @@ type domain struct {
 	opened    map[string]*fleet.Opened
 	refuse    map[string]error // by invitation code or ticket
 	tickets   map[string]string
+	codes     int
 	device    *fleet.Device
 	events    []fleet.Event
 	needs     []fleet.Need
@@ -70,6 +71,10 @@ func newDomain() *domain {
 				Target:    fleet.Target{Platform: fleet.MacOS, Mode: fleet.ModeDevice, Ownership: fleet.Corporate},
 				Collected: facts("serial", "model", "os-version", "storage-free", "apps", "last-check-in"), Never: never,
 				Powers: []fleet.Reason{fleet.Why("power.profiles"), fleet.Why("power.lock"), fleet.Why("power.retire"), fleet.Why("power.wipe")}},
+			"pc-code": {Organisation: "Bakkerij De Korenaar", Contact: "Marit (toestel 12)", Terms: terms,
+				Target:    fleet.Target{Platform: fleet.Windows, Mode: fleet.ModeDevice, Ownership: fleet.Corporate},
+				Collected: facts("serial", "model", "os-version", "storage-free", "last-check-in"), Never: never,
+				Powers: []fleet.Reason{fleet.Why("power.profiles"), fleet.Why("power.retire"), fleet.Why("power.wipe")}},
 		},
 		refuse: map[string]error{
 			"used-code":    fleet.Refuse(fleet.ErrGone, "invitation.used"),

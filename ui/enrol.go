@@ -30,7 +30,7 @@ func (u *UI) enrolRoutes() {
 // never is, what the organisation can do, the terms.
 type enrolPage struct {
 	Opened    *fleet.Opened
-	Device    string // "iphone", "mac": which words and pictures
+	Device    string // "iphone", "mac", "pc": which words and pictures
 	Personal  bool
 	First     string // the person's first name; "" without a person
 	Terms     string // in the page's language where there is one
@@ -88,6 +88,8 @@ func deviceWord(p fleet.Platform) string {
 		return "ipad"
 	case fleet.MacOS:
 		return "mac"
+	case fleet.Windows:
+		return "pc"
 	}
 	return "device"
 }
@@ -220,6 +222,7 @@ type installPage struct {
 	Device    string
 	Opened    *fleet.Opened // nil once the device has called in
 	Profile   string        // address of the profile
+	Windows   *windowsPart  // of a PC; nil while the page asks again, which makes no new code
 	Elsewhere bool
 	NotSafari bool
 	QR        template.HTML
@@ -255,6 +258,11 @@ func (u *UI) install(q *Request) error {
 		if page.Elsewhere {
 			if page.Address, page.QR, err = q.selfQR(); err != nil {
 				return err
+			}
+		}
+		if opened.Target.Platform == fleet.Windows && q.Header.Get("HX-Request") == "" {
+			if page.Windows, err = q.windowsSteps(ticket); err != nil {
+				return q.enrolRefused(err)
 			}
 		}
 	} else {

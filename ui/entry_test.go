@@ -27,7 +27,7 @@ func serve(t *testing.T, d *domain) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := ui.New(ui.Config{Fleet: d, Words: cat, Logger: log})
+	u, err := ui.New(ui.Config{Fleet: d, Words: cat, Logger: log, WindowsCode: d.windowsCode})
 	if err != nil {
 		t.Fatal(err)
 	}

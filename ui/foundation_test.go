@@ -160,7 +160,7 @@ func TestEveryTextThatIsNamedExists(t *testing.T) {
 			}
 		}
 		for _, m := range regexp.MustCompile(`\(print "([a-z0-9.]+)\." \$?d?\.Device\)`).FindAllStringSubmatch(string(raw), -1) {
-			for _, device := range []string{"iphone", "ipad", "mac", "device"} {
+			for _, device := range []string{"iphone", "ipad", "mac", "pc", "device"} {
 				count++
 				if key := m[1] + "." + device; !words.Has(key) {
 					t.Errorf("%s may name %s, which no language has", path, key)

@@ -82,8 +82,11 @@ func (q *Request) invitationRows(list []*fleet.Invitation) ([]invitationRow, err
 
 // invitedTo names the devices that an invitation is for: one for iPhone serves iPads as well.
 func (q *Request) invitedTo(p fleet.Platform) string {
-	if p == fleet.IOS {
+	switch p {
+	case fleet.IOS:
 		return q.T("invitation.platform.ios")
+	case fleet.Windows:
+		return q.T("word.platform.windows")
 	}
 	return q.saysPlatform(p)
 }
@@ -164,7 +167,8 @@ func (q *Request) showInvitationForm(status int, form Form, choose []*fleet.Pers
 		f.Choose = append(f.Choose, Option{Value: addressOf(p), Word: p.Name, Hint: p.Mail})
 	}
 	f.Platforms = []Option{{Value: string(fleet.IOS), Word: q.T("invitation.platform.ios"), Hint: q.T("invitation.platform.ios.hint")},
-		{Value: string(fleet.MacOS), Word: q.saysPlatform(fleet.MacOS), Hint: q.T("invitation.platform.macos.hint")}}
+		{Value: string(fleet.MacOS), Word: q.saysPlatform(fleet.MacOS), Hint: q.T("invitation.platform.macos.hint")},
+		{Value: string(fleet.Windows), Word: q.T("word.platform.windows"), Hint: q.T("invitation.platform.windows.hint")}}
 	f.Owners = []Option{{Value: string(fleet.Personal), Word: q.T("owner.personal"), Hint: q.T("owner.personal.means")},
 		{Value: string(fleet.Corporate), Word: q.T("owner.corporate"), Hint: q.T("owner.corporate.means")}}
 	for _, d := range []int{1, 3, 7, 14, 30, 90} {

@@ -80,15 +80,23 @@ func (q *Request) takenFrom(d fleet.FactDeclaration) string {
 		return q.T("register.from.typed")
 	}
 	has := func(p fleet.Platform) bool { return slices.Contains(d.Platforms, p) }
-	mobile, mac := has(fleet.IOS) || has(fleet.IPadOS), has(fleet.MacOS)
+	mobile, mac, pc := has(fleet.IOS) || has(fleet.IPadOS), has(fleet.MacOS), has(fleet.Windows)
 	which := "other"
 	switch {
-	case mobile && mac:
+	case mobile && mac && pc:
 		which = "all"
+	case mobile && mac:
+		which = "apple"
+	case mac && pc:
+		which = "computers"
+	case mobile && pc:
+		which = "mobile-pc"
 	case mobile:
 		which = "mobile"
 	case mac:
 		which = "mac"
+	case pc:
+		which = "pc"
 	}
 	whose := "both"
 	switch {

@@ -57,6 +57,10 @@ type Config struct {
 	// means "/mdm/apple/enroll/" + ticket.
 	EnrolProfile func(ticket string) string
 
+	// WindowsCode makes what a person needs to connect a PC, for a ticket. A newer
+	// code ends the one before it. nil = there are no invitations for Windows.
+	WindowsCode func(ctx context.Context, ticket string) (WindowsCode, error)
+
 	// BehindTLS says that something in front of us speaks TLS: cookies are then
 	// Secure although the request itself came in plain.
 	BehindTLS bool
@@ -75,6 +79,7 @@ type UI struct {
 	demo         bool
 	behindTLS    bool
 	enrolProfile func(ticket string) string
+	windowsCode  func(ctx context.Context, ticket string) (WindowsCode, error)
 	about        func(context.Context) (System, error)
 	mux          *http.ServeMux
 	handler      http.Handler
@@ -86,7 +91,7 @@ func New(c Config) (*UI, error) {
 	if c.Fleet == nil || c.Words == nil {
 		return nil, errors.New("ui: fleet and words are required")
 	}
-	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, about: c.System, mux: http.NewServeMux()}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, windowsCode: c.WindowsCode, about: c.System, mux: http.NewServeMux()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +100,9 @@ func New(c Config) (*UI, error) {
 	}
 	if u.enrolProfile == nil {
 		u.enrolProfile = func(ticket string) string { return "/mdm/apple/enroll/" + ticket }
+	}
+	if u.windowsCode == nil {
+		u.windowsCode = func(context.Context, string) (WindowsCode, error) { return WindowsCode{}, fleet.ErrNotFound }
 	}
 	var err error
 	if u.render, err = NewRenderer(c.Words, u.now, nil); err != nil {

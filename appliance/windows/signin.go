@@ -82,7 +82,13 @@ func tokenID(token string) string { return "token/" + hex.EncodeToString(hashOf(
 type SignInCode struct {
 	User    string
 	Code    string
+	Server  string // what Windows asks for beside the user name: scheme and host of the address that devices call
 	Expires time.Time
+}
+
+// Link opens the enrolment dialogue of Windows with user name and server filled in.
+func (c *SignInCode) Link() string {
+	return "ms-device-enrollment:?mode=mdm&username=" + url.QueryEscape(c.User) + "&servername=" + url.QueryEscape(c.Server)
 }
 
 // NewCode makes the code for a ticket: ten letters and digits, bound to the person's user name, fifteen minutes, five tries. A newer one ends
@@ -92,16 +98,16 @@ func (w *Windows) NewCode(ctx context.Context, ticket string) (*SignInCode, erro
 	if err != nil {
 		return nil, err
 	}
+	s, err := w.fleet.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	server, host := deviceURL(s), "muster.invalid"
+	if u, err := url.Parse(server); err == nil && u.Hostname() != "" {
+		server, host = u.Scheme+"://"+u.Host, u.Hostname()
+	}
 	user := userOf(o.Person)
 	if user == "" { // a device with no person: a name of its own, in the form that Windows asks for
-		s, err := w.fleet.Settings(ctx)
-		if err != nil {
-			return nil, err
-		}
-		host := "muster.invalid"
-		if u, err := url.Parse(deviceURL(s)); err == nil && u.Hostname() != "" {
-			host = u.Hostname()
-		}
 		id := strings.ToLower(string(e.ID))
 		user = "pc-" + id[max(0, len(id)-6):] + "@" + host
 	}
@@ -112,7 +118,7 @@ func (w *Windows) NewCode(ctx context.Context, ticket string) (*SignInCode, erro
 	if err := w.keepGrant(ctx, g, ticket); err != nil {
 		return nil, err
 	}
-	return &SignInCode{User: user, Code: code, Expires: g.Expires}, nil
+	return &SignInCode{User: user, Code: code, Server: server, Expires: g.Expires}, nil
 }
 
 // userOf is the user name of a person: the UPN, else the e-mail address.
