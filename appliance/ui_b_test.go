@@ -441,7 +441,7 @@ func TestPagesBearBadInput(t *testing.T) {
 		{"group with a hostile name", "/groups/new", url.Values{"name": {hostile}, "kind": {"people"}}, 200},
 		{"member who is not there", office + "/members", url.Values{"add": {hostile}}, 422},
 		{"invitation without anything", "/invitations/new", url.Values{}, 422},
-		{"invitation for Windows", "/invitations/new", url.Values{"platform": {"windows"}, "ownership": {"personal"}, "uses": {"1"}, "days": {"7"}}, 422},
+		{"invitation for Android", "/invitations/new", url.Values{"platform": {"android"}, "ownership": {"personal"}, "uses": {"1"}, "days": {"7"}}, 422},
 		{"invitation for ever", "/invitations/new", url.Values{"platform": {"ios"}, "ownership": {"personal"}, "uses": {"x"}, "days": {"9999999999999"}}, 422},
 		{"invitation of a hostile person", "/invitations/new", url.Values{"platform": {"ios"}, "ownership": {"personal"}, "uses": {"1"}, "days": {"7"}, "person": {"<" + long + ">"}}, 422},
 		{"invitation that is not there", "/invitations/none/revoke", url.Values{}, 404},
