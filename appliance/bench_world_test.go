@@ -88,9 +88,15 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 	}
 	w := newWorldIn(b, dir)
 	n := benchDevices()
-	var links []string // an invitation has at most 1,000 uses
-	for range n/1000 + 30 {
-		links = append(links, w.invitation("Anna", fleet.IOS, fleet.Corporate, 1000))
+	var links []string
+	for i := range n/50 + 600 { // a person has one device or a few
+		name, mail := fmt.Sprintf("Person %d", i), fmt.Sprintf("person%d@noordhaven.example", i)
+		p, err := w.Appliance.fleet.CreatePerson(b.Context(), w.Actor, fleet.PersonInput{Name: &name, Mail: &mail})
+		if err != nil {
+			return nil, err
+		}
+		w.people[name] = p.ID
+		links = append(links, w.invitation(name, fleet.IOS, fleet.Corporate, 50))
 	}
 	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, time.Hour)
 	if err != nil {
@@ -227,7 +233,7 @@ func (w *benchWorld) profile() (*enrolmentProfile, error) {
 	jar, _ := cookiejar.New(nil)
 	person := *w.people()
 	person.Jar = jar
-	link := w.links[int(w.accepted.Add(1)-1)/1000]
+	link := w.links[int(w.accepted.Add(1)-1)%len(w.links)]
 	page, err := read(person.Get(link))
 	if err != nil {
 		return nil, err

@@ -84,6 +84,7 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 			return err
 		}
 		defer os.RemoveAll(c.Data)
+		defer os.RemoveAll(demoKeys(c.Data))
 	}
 	apns, err := sim.NewAPNs()
 	if err != nil {
@@ -140,7 +141,7 @@ func demoConfig(c DemoConfig, apns *sim.APNs, log *slog.Logger) (Config, error) 
 	if err != nil {
 		return Config{}, err
 	}
-	keyDir := strings.TrimSuffix(c.Data, string(filepath.Separator)) + "-key"
+	keyDir := demoKeys(c.Data)
 	if err := os.MkdirAll(keyDir, 0o700); err != nil {
 		return Config{}, err
 	}
@@ -150,6 +151,11 @@ func demoConfig(c DemoConfig, apns *sim.APNs, log *slog.Logger) (Config, error) 
 		TLS: TLSInternal, Logger: log, demo: true,
 		Push: PushService{URL: apns.URL(), Roots: apns.Roots()},
 	}, nil
+}
+
+// demoKeys is where the demo keeps its seal key: beside the data directory, since a key inside is refused.
+func demoKeys(data string) string {
+	return strings.TrimSuffix(data, string(filepath.Separator)) + "-key"
 }
 
 // freePort asks the system for a port that nobody uses.

@@ -71,7 +71,11 @@ func (b *Browser) window() (id target.ID, err error) {
 
 // find returns the path of Chromium, or "".
 func find() string {
-	if path := os.Getenv("MUSTER_CHROMIUM"); path != "" {
+	if name := os.Getenv("MUSTER_CHROMIUM"); name != "" {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return ""
+		}
 		return path
 	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
