@@ -120,6 +120,9 @@ func TestKillNine(t *testing.T) {
 			child.Wait()
 			t.Fatalf("round %d: the appliance did not come up again: %s", round, trouble.String())
 		}
+		if round%5 != 0 { // every fifth is killed while it starts
+			w.serving()
+		}
 		time.Sleep(time.Duration(30+rand.IntN(270)) * time.Millisecond)
 		child.Process.Kill()
 		child.Wait()
@@ -153,6 +156,19 @@ func TestKillNine(t *testing.T) {
 			t.Errorf("%s complains: %s", d.State().Name, complaint)
 		}
 	}
+}
+
+// serving waits until the appliance answers, on slow machines too.
+func (w *world) serving() {
+	w.t.Helper()
+	browser := w.browser()
+	w.eventually("the appliance answers", func() bool {
+		resp, err := browser.Get(w.config.URL + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
 }
 
 // ledger remembers what the server acknowledged.
