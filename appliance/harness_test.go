@@ -178,9 +178,10 @@ func (w *world) statuses(id fleet.DeviceID) map[string]fleet.ProfileStatus {
 	return m
 }
 
-// settle waits until every profile of a device has the status.
+// settle waits until every profile of a device has the status, and the device has told its name: confirmations ask for it.
 func (w *world) settle(id fleet.DeviceID, status fleet.ProfileStatusCode) {
 	w.t.Helper()
+	w.named(id)
 	w.eventually("all profiles "+string(status), func() bool {
 		all := w.statuses(id)
 		for _, s := range all {
@@ -189,6 +190,18 @@ func (w *world) settle(id fleet.DeviceID, status fleet.ProfileStatusCode) {
 			}
 		}
 		return len(all) > 0
+	})
+}
+
+// named waits until a device has told its name. Its profiles can be there before: an answer may be lost, and a restart come in between.
+func (w *world) named(id fleet.DeviceID) {
+	w.t.Helper()
+	w.eventually("the device tells its name", func() bool {
+		d, err := w.Appliance.fleet.Device(w.t.Context(), w.Actor, id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return d.Name != ""
 	})
 }
 

@@ -339,6 +339,7 @@ func TestSearchAndCertificates(t *testing.T) {
 	v := w.owner(t)
 	f := w.Appliance.fleet
 	_, id := w.device(sim.Options{Kind: sim.IPhone, Seed: 5}, "Anna", fleet.Personal)
+	w.named(id) // before the list is read: the question names the device as it is called by then
 	var access fleet.CertificateView
 	w.eventually("an access certificate is issued", func() bool {
 		l, err := f.Certificates(t.Context(), w.Actor, fleet.CertificateFilter{Device: id, State: fleet.CertificateLive}, fleet.ListQuery{})
