@@ -93,12 +93,12 @@ func (f *Fleet) Enrol(ctx context.Context, c Contact, in EnrolInput) (*Device, e
 	if in.Hardware == "" || len(in.Hardware) > 200 || f.modules[in.Platform] == nil {
 		return nil, Refuse(ErrInvalid, "enrol.message")
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	unlockHardware, err := f.planner.locks.lock(ctx, "hardware/"+in.Hardware)
+	unlockHardware, err := f.planner.locks.Lock(ctx, "hardware/"+in.Hardware)
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +314,7 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 	if c.Channel != DeviceChannel && c.Channel.kind() != userChannel || len(c.Channel) > channelName || len(wake) > addressMost {
 		return nil, Refuse(ErrInvalid, "enrol.message")
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}
@@ -426,7 +426,7 @@ func (f *Fleet) depart(ctx context.Context, c Contact, what string) error {
 	if c.Channel != DeviceChannel {
 		return nil // a person's channel ends with the device's
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 	if d == "" || e == "" {
 		return nil, ErrNoRecord
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ const (
 
 // Facts that devices report. Apple names in brackets are keys of DeviceInformation, SecurityInfo or a check-in.
 const (
-	FactHardwareID        FactKey = "hardware-id"   // UDID
+	FactHardwareID        FactKey = "hardware-id"   // UDID; of a PC its DeviceID
 	FactEnterpriseID      FactKey = "enterprise-id" // EnrollmentID: what user enrolment gives instead of UDID and serial
 	FactSerial            FactKey = "serial"        // SerialNumber
 	FactModel             FactKey = "model"         // Model, ModelNumber
@@ -68,7 +68,7 @@ const (
 	FactReports           FactKey = "delivery-reports"  // the device's own words about a delivery or an order
 	FactTimeline          FactKey = "device-timeline"   // what happened to the device, with evidence
 	FactReceipts          FactKey = "removal-receipts"  // proof of a removal
-	FactEdition           FactKey = "edition"           // of Windows, by its number: Home lacks some of what Pro has
+	FactEdition           FactKey = "edition"           // of Windows: Home lacks some of what Pro has
 	FactDeviceTags        FactKey = "device-tags"       // given by administrators
 	FactOwnership         FactKey = "device-ownership"  // as the invitation said
 	FactIdentity          FactKey = "device-identities" // certificates issued for the device
