@@ -1,4 +1,4 @@
 package fleet
 
-// androidTargets are where types can go among Android devices.
-var androidTargets = map[ProfileType][]Target{}
+// androidTypes are where types can go among Android devices.
+var androidTypes = map[ProfileType][]Target{}

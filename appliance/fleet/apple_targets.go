@@ -1,7 +1,7 @@
 package fleet
 
-// appleTargets are where types can go among iPhone, iPad and Mac.
-var appleTargets = map[ProfileType][]Target{
+// appleTypes are where types can go among iPhone, iPad and Mac.
+var appleTypes = map[ProfileType][]Target{
 	TypeEmail:       deviceTargets(IOS, IPadOS, MacOS),
 	TypeTrustedRoot: deviceTargets(IOS, IPadOS, MacOS),
 	TypeIdentity:    deviceTargets(IOS, IPadOS, MacOS),

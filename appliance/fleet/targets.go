@@ -8,5 +8,5 @@ import "slices"
 
 // targetsOf are all targets of a type, platform by platform.
 func targetsOf(t ProfileType) []Target {
-	return slices.Concat(appleTargets[t], windowsTargets[t], androidTargets[t])
+	return slices.Concat(appleTypes[t], windowsTypes[t], androidTypes[t])
 }

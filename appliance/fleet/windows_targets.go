@@ -1,7 +1,7 @@
 package fleet
 
-// windowsTargets are where types can go among PCs.
-var windowsTargets = map[ProfileType][]Target{
+// windowsTypes are where types can go among PCs.
+var windowsTypes = map[ProfileType][]Target{
 	TypeEmail:       deviceTargets(Windows),
 	TypeTrustedRoot: deviceTargets(Windows),
 	TypeIdentity:    deviceTargets(Windows),
