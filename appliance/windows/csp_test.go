@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
 )
 
 // offeredFrom is the lowest build at which a document can be sent, where that is not the lowest that may enrol.
@@ -199,4 +198,3 @@ func TestCSPTable(t *testing.T) {
 		t.Error("bounds below zero")
 	}
 }
-
