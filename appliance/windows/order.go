@@ -73,6 +73,7 @@ type rendered struct {
 	checks  []check
 	nodes   []string
 	scep    string
+	msi     *msiJob
 	late    bool // what is stale is deleted only once the new version is proved
 }
 
@@ -96,7 +97,7 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep}
+		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep, MSI: r.msi}
 		d.after(old)
 		j.Batches = r.batches
 		if !r.late {
@@ -207,6 +208,9 @@ func (d *delivery) reads() []command {
 	var out []command
 	if d.SCEP != "" {
 		out = append(out, get(d.SCEP+"/Status"), get(d.SCEP+"/ErrorCode"))
+	}
+	if d.MSI != nil {
+		out = append(out, d.MSI.reads()...)
 	}
 	for _, c := range d.Checks {
 		out = append(out, get(c.URI))

@@ -95,6 +95,8 @@ func everything(t testing.TB) map[string]sending {
 			"user_name_from": "upn", "days": 14, "sync_mail": true, "sync_contacts": true, "sync_calendars": true, "sync_reminders": false})),
 		"imap": unit(unitEmail+"01MAIL", userUnits, profileOf(t, "01MAIL", fleet.TypeEmail, map[string]any{"account": "imap", "account_name": "A name that is longer than thirty-two characters", "address": "{{mail}}",
 			"sender_name": "{{name}}", "host": "imap.example.org", "port": 993, "smtp_host": "smtp.example.org", "smtp_port": 587, "smtp_sign_in": true, "user_name_from": "mail"})),
+		"msi": unit(unitApp+"01APP", fleet.DeviceChannel, profileOf(t, "01APP", fleet.TypeApp, map[string]any{"kind": "msi", "product_code": "5b0a6f2e-8f6b-4a7c-9b1e-3b6c7f0e1a22", "version": "1.4.0",
+			"url": "https://files.example.org/agent.msi?a=1&b=2", "sha256": strings.Repeat("9f86d081", 8), "arguments": `/quiet PROPERTY="a b"`, "timeout": 10, "retries": 3, "retry_interval": 5})),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
 		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},
