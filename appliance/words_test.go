@@ -143,6 +143,9 @@ func TestEveryDeclaredThingHasWords(t *testing.T) {
 		}
 		for _, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS, fleet.Windows, fleet.Android} {
 			needWords(t, "word.platform."+string(p))
+			for _, target := range fleet.TargetsOf(p) {
+				needWords(t, "word.mode."+string(target.Mode))
+			}
 		}
 	})
 	t.Run("actions", func(t *testing.T) {

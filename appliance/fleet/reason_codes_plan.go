@@ -12,6 +12,7 @@ func planReasonCodes() map[string][]string {
 		"waiting.read-back":    nil,                   // acknowledged, the device is asked whether it is so
 		"waiting.unlock":       {"steps"},             // "not now"
 		"waiting.retry":        {"reason", "steps"},
+		"waiting.taken":        {"steps"}, // a service holds it for the device
 		"waiting.person-login": nil,
 		"waiting.unit":         {"profile"}, // travels with a profile that was refused
 		"waiting.identity-use": nil,         // renewed, the new identity has not been used yet
