@@ -96,7 +96,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Say: a.say, Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,8 @@ func typeIcon(t fleet.ProfileType) string {
 		return "key"
 	case fleet.TypeWiFi:
 		return "wifi"
+	case fleet.TypeApp:
+		return "download"
 	}
 	return "profiles"
 }

@@ -39,6 +39,7 @@ var declarations = []Declaration{
 	trustedRootDeclaration(),
 	identityDeclaration(),
 	passcodeDeclaration(),
+	appDeclaration(),
 }
 
 // ProfileTypes returns all declarations in the order of the UI.

@@ -14,6 +14,7 @@ const (
 	TypeIdentity    ProfileType = "identity"
 	TypePasscode    ProfileType = "passcode"
 	TypeWiFi        ProfileType = "wifi"
+	TypeApp         ProfileType = "app"
 )
 
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.

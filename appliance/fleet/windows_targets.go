@@ -6,4 +6,5 @@ var windowsTypes = map[ProfileType][]Target{
 	TypeTrustedRoot: deviceTargets(Windows),
 	TypeIdentity:    deviceTargets(Windows),
 	TypePasscode:    deviceTargets(Windows),
+	TypeApp:         deviceTargets(Windows),
 }
