@@ -89,6 +89,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings()}); err != nil {
 		return nil, err
 	}
+	a.fleet.AddNeeds(a.ownNeeds)
 	a.apple, err = apple.New(apple.Config{
 		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
@@ -97,7 +98,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Say: a.say, Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}

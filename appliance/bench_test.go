@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -65,36 +64,28 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 func (d *benchDevice) idle() []byte { return message("Status", "Idle", "UDID", d.udid) }
 
 // drain answers commands until there are none, so that the device is idle afterwards. It returns how many requests that took.
-func (w *benchWorld) drain(c *http.Client, d *benchDevice) (int, error) {
-	answer, err := w.exchange(c, d, "connect", d.idle())
+func (w *benchWorld) drain(d *benchDevice) (int, error) {
+	answer, err := w.send(d, "connect", d.idle())
 	n := 1
 	for ; err == nil && len(answer) > 0; n++ {
 		if n > 60 {
 			return n, fmt.Errorf("%s never becomes idle: %.600s", d.udid, answer)
 		}
-		answer, err = w.exchange(c, d, "connect", d.obey(answer))
+		answer, err = w.send(d, "connect", d.obey(answer))
 	}
 	return n, err
 }
 
 // obey answers one command as a willing phone would, with as little as possible in it.
 func (d *benchDevice) obey(command []byte) []byte {
-	var c struct {
-		CommandUUID string
-		Command     map[string]any
-	}
-	if err := plist.Unmarshal(command, &c); err != nil {
-		return message("Status", "CommandFormatError", "UDID", d.udid)
-	}
-	answer := map[string]any{"Status": "Acknowledged", "UDID": d.udid, "CommandUUID": c.CommandUUID}
-	switch c.Command["RequestType"] {
+	answer := map[string]any{"Status": "Acknowledged", "UDID": d.udid, "CommandUUID": lastOf(command, "CommandUUID")}
+	switch lastOf(command, "RequestType") {
 	case "DeviceInformation":
 		answer["QueryResponses"] = map[string]any{"OSVersion": "26.1", "ModelName": "iPhone", "ProductName": "iPhone15,2"}
 	case "SecurityInfo":
 		answer["SecurityInfo"] = map[string]any{"PasscodePresent": true}
 	case "InstallProfile":
-		raw, _ := c.Command["Payload"].([]byte)
-		d.keep(raw)
+		d.keep(command)
 	case "ProfileList":
 		answer["ProfileList"] = d.profiles()
 	case "CertificateList":
@@ -114,7 +105,7 @@ func (w *benchWorld) settled(b *testing.B, n int) []*benchDevice {
 	b.Helper()
 	devices := w.devices[:min(n, len(w.devices))]
 	if err := parallel(connections, len(devices), func(_, i int) error {
-		_, err := w.drain(w.clientFor(devices[i], false), devices[i])
+		_, err := w.drain(devices[i])
 		return err
 	}); err != nil {
 		b.Fatal(err)
@@ -128,7 +119,7 @@ func BenchmarkIdleCheckIn(b *testing.B) {
 	devices := w.settled(b, connections)
 	load(b, w, 1, func(conn, _ int) error {
 		d := devices[conn]
-		answer, err := w.exchange(d.client, d, "connect", d.idle())
+		answer, err := w.send(d, "connect", d.idle())
 		if err == nil && len(answer) > 0 {
 			err = fmt.Errorf("not idle: %.300s", answer)
 		}
@@ -140,12 +131,10 @@ func BenchmarkIdleCheckIn(b *testing.B) {
 func BenchmarkFreshHandshake(b *testing.B) {
 	w := theBenchWorld(b)
 	devices := w.settled(b, connections)
-	clients := make([]*http.Client, len(devices))
-	for i, d := range devices {
-		clients[i] = w.clientFor(d, true)
-	}
 	load(b, w, 1, func(conn, _ int) error {
-		_, err := w.exchange(clients[conn], devices[conn], "connect", devices[conn].idle())
+		d := devices[conn]
+		d.hangUp()
+		_, err := w.send(d, "connect", d.idle())
 		return err
 	})
 }
@@ -155,14 +144,17 @@ func BenchmarkAuthenticateTokenUpdate(b *testing.B) {
 	w := theBenchWorld(b)
 	devices := w.devices[len(w.devices)-min(connections, len(w.devices)):]
 	for _, d := range devices {
-		w.clientFor(d, false)
+		if err := w.connected(d); err != nil {
+			b.Fatal(err)
+		}
 	}
 	load(b, w, 2, func(conn, _ int) error {
 		d := devices[conn]
-		if err := w.send(d.client, d, "checkin", d.authenticate(demoTopic)); err != nil {
+		if _, err := w.send(d, "checkin", d.authenticate(demoTopic)); err != nil {
 			return err
 		}
-		return w.send(d.client, d, "checkin", d.tokenUpdate(demoTopic))
+		_, err := w.send(d, "checkin", d.tokenUpdate(demoTopic))
+		return err
 	})
 }
 
@@ -187,22 +179,52 @@ func BenchmarkCommandAcknowledge(b *testing.B) {
 			default:
 				return fmt.Errorf("all %d devices are done: more devices are needed for this many requests", len(w.devices))
 			}
-			w.clientFor(r.d, false)
 		}
 		body := r.d.idle()
 		if r.answer != nil {
 			body = r.d.obey(r.answer)
 		}
-		answer, err := w.exchange(r.d.client, r.d, "connect", body)
+		answer, err := w.send(r.d, "connect", body)
 		if err != nil {
 			return err
 		}
 		r.answer = answer
 		if len(answer) == 0 {
-			r.d.client.CloseIdleConnections()
-			r.d.client, r.d, r.answer = nil, nil, nil
+			r.d.hangUp()
+			r.d, r.answer = nil, nil
 		}
 		return nil
+	})
+}
+
+// BenchmarkSyncAcknowledge: devices on kept connections are told to synchronise, by the API, and answer one query after another. The
+// orders are given while the clock runs, and are not counted.
+func BenchmarkSyncAcknowledge(b *testing.B) {
+	w := theBenchWorld(b)
+	devices := w.settled(b, connections)
+	ids := make([]string, len(devices))
+	for i, d := range devices {
+		id, err := w.idOf(d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids[i] = id
+	}
+	answers := make([][]byte, len(devices))
+	load(b, w, 1, func(conn, _ int) error {
+		d := devices[conn]
+		body := d.idle()
+		if answers[conn] != nil {
+			body = d.obey(answers[conn])
+		} else if err := w.call("POST", "/devices/"+ids[conn]+"/actions", `{"action":"sync"}`, nil); err != nil {
+			return err
+		}
+		answer, err := w.send(d, "connect", body)
+		answers[conn] = nil
+		if len(answer) > 0 {
+			answers[conn] = answer
+		}
+		return err
 	})
 }
 

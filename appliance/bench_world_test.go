@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -62,7 +63,7 @@ type benchDevice struct {
 	udid      string
 	identity  tls.Certificate
 	installed map[string]string // profile identifier → marker
-	client    *http.Client
+	conn      *benchConn
 }
 
 var bench struct {
@@ -196,12 +197,11 @@ func (w *benchWorld) enrolOne() (*benchDevice, error) {
 	}
 	d := &benchDevice{udid: fmt.Sprintf("00008101-%016X", n), identity: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}
 	for _, body := range [][]byte{d.authenticate(profile.topic), d.tokenUpdate(profile.topic)} {
-		if err := w.send(w.clientFor(d, false), d, "checkin", body); err != nil {
+		if _, err := w.send(d, "checkin", body); err != nil {
 			return nil, err
 		}
 	}
-	d.client.CloseIdleConnections()
-	d.client = nil
+	d.hangUp()
 	return d, nil
 }
 
@@ -368,21 +368,11 @@ func selfSigned(key *rsa.PrivateKey) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-func (w *benchWorld) clientFor(d *benchDevice, fresh bool) *http.Client {
-	if fresh {
-		return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
-			TLSClientConfig: &tls.Config{RootCAs: w.roots, Certificates: []tls.Certificate{d.identity}}}}
-	}
-	if d.client == nil {
-		d.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1,
-			TLSClientConfig: &tls.Config{RootCAs: w.roots, Certificates: []tls.Certificate{d.identity}}}}
-	}
-	return d.client
-}
+func (d *benchDevice) serial() string { return "B" + d.udid[len(d.udid)-9:] }
 
 func (d *benchDevice) authenticate(topic string) []byte {
 	return message("MessageType", "Authenticate", "UDID", d.udid, "Topic", topic, "OSVersion", "26.1", "BuildVersion", "23B85",
-		"ProductName", "iPhone15,2", "SerialNumber", "B"+d.udid[len(d.udid)-9:], "DeviceName", "iPhone", "Model", "MQ0G3", "ModelName", "iPhone")
+		"ProductName", "iPhone15,2", "SerialNumber", d.serial(), "DeviceName", "iPhone", "Model", "MQ0G3", "ModelName", "iPhone")
 }
 
 func (d *benchDevice) tokenUpdate(topic string) []byte {
@@ -401,34 +391,6 @@ func message(pairs ...string) []byte {
 	var b bytes.Buffer
 	plist.NewEncoder(&b).Encode(m)
 	return b.Bytes()
-}
-
-// send puts a message and wants 200.
-func (w *benchWorld) send(c *http.Client, d *benchDevice, endpoint string, body []byte) error {
-	_, err := w.exchange(c, d, endpoint, body)
-	return err
-}
-
-func (w *benchWorld) exchange(c *http.Client, d *benchDevice, endpoint string, body []byte) ([]byte, error) {
-	req, err := http.NewRequest("PUT", w.deviceURL+"/mdm/apple/"+endpoint, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	if endpoint == "checkin" {
-		req.Header.Set("Content-Type", "application/x-apple-aspen-mdm-checkin")
-	} else {
-		req.Header.Set("Content-Type", "application/x-apple-aspen-mdm; charset=UTF-8")
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s %.200s", endpoint, resp.Status, answer)
-	}
-	return answer, err
 }
 
 // resident is the server's memory in MB: now and its highest (Linux).
@@ -469,19 +431,70 @@ func (w *benchWorld) processor() time.Duration {
 	return time.Duration(user+system) * (time.Second / 100) // in hundredths: USER_HZ
 }
 
-// keep notes the identifier and marker of an installed profile, for ProfileList.
-func (d *benchDevice) keep(raw []byte) {
-	if p7, err := pkcs7.Parse(raw); err == nil {
-		raw = p7.Content
-	}
-	var p struct{ PayloadIdentifier, PayloadUUID string }
-	if plist.Unmarshal(raw, &p) != nil {
+// keep notes the identifier and marker of an installed profile, for ProfileList. They are its own, and so stand behind those of its payloads.
+func (d *benchDevice) keep(command []byte) {
+	_, payload, _ := bytes.Cut(command, []byte("<data>"))
+	payload, _, _ = bytes.Cut(payload, []byte("</data>"))
+	raw, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(payload), nil)))
+	if err != nil {
 		return
 	}
 	if d.installed == nil {
 		d.installed = map[string]string{}
 	}
-	d.installed[p.PayloadIdentifier] = p.PayloadUUID
+	d.installed[lastOf(raw, "PayloadIdentifier")] = lastOf(raw, "PayloadUUID")
+}
+
+// lastOf finds the last text that stands under a key of a property list: enough for the load, and cheap.
+func lastOf(list []byte, key string) string {
+	at := bytes.LastIndex(list, []byte("<key>"+key+"</key>"))
+	if at < 0 {
+		return ""
+	}
+	_, rest, _ := bytes.Cut(list[at:], []byte("<string>"))
+	text, _, _ := bytes.Cut(rest, []byte("</string>"))
+	return string(text)
+}
+
+// call uses the API, as an administrator's program does.
+func (w *benchWorld) call(method, path, body string, out any) error {
+	req, err := http.NewRequest(method, w.url+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := w.people().Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %s %.300s", method, path, resp.Status, raw)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(raw, out)
+}
+
+// idOf asks for the id of a device.
+func (w *benchWorld) idOf(d *benchDevice) (string, error) {
+	var l struct{ Items []struct{ ID, Serial string } }
+	serial := d.serial()
+	if err := w.call("GET", "/devices?q="+serial, "", &l); err != nil {
+		return "", err
+	}
+	for _, item := range l.Items {
+		if item.Serial == serial {
+			return item.ID, nil
+		}
+	}
+	return "", fmt.Errorf("no device with serial %s", serial)
 }
 
 func (d *benchDevice) profiles() []any {

@@ -88,6 +88,18 @@ func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	}
 }
 
+// Every kind of need says what is so and what to do.
+func TestEveryWarningHasWordsThatSayWhatToDo(t *testing.T) {
+	all := fleet.Warnings()
+	if len(all) < 20 {
+		t.Fatalf("only %d warnings", len(all))
+	}
+	for _, w := range all {
+		needWords(t, "reason."+w.Code)
+		needWords(t, "todo."+w.Code)
+	}
+}
+
 // What the register, the profile types, the roles and the lists of states hold has words.
 func TestEveryDeclaredThingHasWords(t *testing.T) {
 	t.Run("facts", func(t *testing.T) {
@@ -142,6 +154,9 @@ func TestEveryDeclaredThingHasWords(t *testing.T) {
 		}
 		for _, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS, fleet.Windows, fleet.Android} {
 			needWords(t, "word.platform."+string(p))
+			for _, target := range fleet.TargetsOf(p) {
+				needWords(t, "word.mode."+string(target.Mode))
+			}
 		}
 	})
 	t.Run("actions", func(t *testing.T) {

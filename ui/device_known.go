@@ -99,7 +99,7 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 			at[d.Category] = i
 			page.Facts = append(page.Facts, factGroup{Key: string(d.Category), Title: q.T("category." + string(d.Category))})
 		}
-		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(f.Key), Value: q.factValue(d, f.Value), Mono: monoFact(f.Key), At: f.At})
+		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(page.Device.Platform, f.Key), Value: q.factValue(d, f.Value), Mono: monoFact(f.Key), At: f.At})
 	}
 	if page.Apps, err = q.ui.fleet.Apps(q.Context(), q.Actor, page.Device.ID); err != nil {
 		return err
@@ -114,17 +114,20 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 	}
 	for _, d := range fleet.Declarations() {
 		if slices.Contains(d.Platforms, target.Platform) && !slices.Contains(d.Ownership, fleet.Personal) {
-			page.Kept = append(page.Kept, q.factName(d.Key))
+			page.Kept = append(page.Kept, q.factName(target.Platform, d.Key))
 		}
 	}
 	return nil
 }
 
 // factName is a fact's name beside its value; where the general name is a
-// question ("Whether there is a passcode") there is a shorter one.
-func (q *Request) factName(k fleet.FactKey) string {
-	if key := "device.fact." + string(k); q.Words.Has(key) {
-		return q.T(key)
+// question ("Whether there is a passcode") there is a shorter one, and where
+// platforms call it by different names there is one for the platform.
+func (q *Request) factName(p fleet.Platform, k fleet.FactKey) string {
+	for _, key := range []string{"device.fact." + string(k) + "." + string(p), "device.fact." + string(k)} {
+		if q.Words.Has(key) {
+			return q.T(key)
+		}
 	}
 	return q.T("fact." + string(k))
 }

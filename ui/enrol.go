@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"muster/appliance/fleet"
@@ -43,6 +44,7 @@ type enrolPage struct {
 	NotSafari bool
 	QR        template.HTML
 	Address   string
+	Return    string // the app of Windows that opened the page in its window, to be given the token; else ""
 }
 
 // collected is one line of the list of what is collected, and collectedPart the
@@ -99,14 +101,24 @@ func (u *UI) invitation(q *Request) error {
 	if err != nil {
 		return q.enrolRefused(err)
 	}
-	return q.showInvitation(http.StatusOK, opened, Form{})
+	form := Form{}
+	if appru := q.URL.Query().Get("appru"); appru != "" {
+		if _, err := q.returnTo(appru); err != nil {
+			return q.enrolRefused(err)
+		}
+		if opened.Target.Platform != fleet.Windows {
+			return q.enrolRefused(fleet.Refuse(fleet.ErrGone, "windows.other-platform"))
+		}
+		form.Values = url.Values{"appru": {appru}}
+	}
+	return q.showInvitation(http.StatusOK, opened, form)
 }
 
 func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) error {
 	h := inHand(q.Request)
 	page := enrolPage{
 		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal,
-		Terms: q.termsText(opened.Terms), Form: form, Elsewhere: !h.fits(opened.Target.Platform),
+		Terms: q.termsText(opened.Terms), Form: form, Return: form.Value("appru"), Elsewhere: !h.fits(opened.Target.Platform),
 		NotSafari: (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari,
 	}
 	if opened.Person != nil {
@@ -185,6 +197,9 @@ func (u *UI) accept(q *Request) error {
 		}
 		return q.enrolRefused(err)
 	}
+	if appru := form.Value("appru"); appru != "" {
+		return q.handOverTo(ticket.Secret, appru)
+	}
 	return q.Redirect("/enroll/t/" + ticket.Secret)
 }
 
@@ -220,7 +235,7 @@ func (q *Request) enrolRefused(err error) error {
 // is.
 type installPage struct {
 	Device    string
-	Opened    *fleet.Opened // nil once the device has called in
+	Opened    *fleet.Opened // nil once the device can be reached
 	Profile   string        // address of the profile
 	Windows   *windowsPart  // of a PC; nil while the page asks again, which makes no new code
 	Elsewhere bool
@@ -246,26 +261,13 @@ func (u *UI) install(q *Request) error {
 		return q.enrolRefused(err)
 	}
 	page := installPage{Device: "device", Profile: u.enrolProfile(ticket), Progress: progressPart{State: "waiting", Poll: q.URL.Path}}
-	h := inHand(q.Request)
-	if device == nil {
-		_, opened, err := u.fleet.Redeem(q.Context(), ticket)
-		if err != nil {
+	if device == nil || device.State == fleet.Enrolling {
+		err := u.installSteps(q, ticket, &page)
+		if err != nil && device == nil {
 			return q.enrolRefused(err)
 		}
-		page.Opened, page.Device = opened, deviceWord(opened.Target.Platform)
-		page.Elsewhere = !h.fits(opened.Target.Platform)
-		page.NotSafari = (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari
-		if page.Elsewhere {
-			if page.Address, page.QR, err = q.selfQR(); err != nil {
-				return err
-			}
-		}
-		if opened.Target.Platform == fleet.Windows && q.Header.Get("HX-Request") == "" {
-			if page.Windows, err = q.windowsSteps(ticket); err != nil {
-				return q.enrolRefused(err)
-			}
-		}
-	} else {
+	}
+	if device != nil {
 		page.Device, page.Progress.Name = deviceWord(device.Platform), device.Name
 		switch device.State {
 		case fleet.Enrolling:
@@ -281,4 +283,28 @@ func (u *UI) install(q *Request) error {
 		page.Progress.Events = append(page.Progress.Events, Moment{Kind: Good, Icon: "check", Text: q.Say(e.Reason), At: timeElement(q.Words, e.At, q.Words.Ago, true, true)})
 	}
 	return q.Page("people/install", Page{Title: q.T("install.title." + page.Device), Data: page})
+}
+
+// installSteps puts the steps on the page. They stay while a device has called and could not be reached yet: when an answer was lost on the
+// way it undoes the installation, and its person begins again from here.
+func (u *UI) installSteps(q *Request, ticket string, page *installPage) error {
+	h := inHand(q.Request)
+	_, opened, err := u.fleet.Redeem(q.Context(), ticket)
+	if err != nil {
+		return err
+	}
+	if opened.Target.Platform == fleet.Windows && q.Header.Get("HX-Request") == "" {
+		if page.Windows, err = q.windowsSteps(ticket); err != nil {
+			return err
+		}
+	}
+	elsewhere := !h.fits(opened.Target.Platform)
+	if elsewhere {
+		if page.Address, page.QR, err = q.selfQR(); err != nil {
+			return err
+		}
+	}
+	page.Opened, page.Device, page.Elsewhere = opened, deviceWord(opened.Target.Platform), elsewhere
+	page.NotSafari = (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari
+	return nil
 }

@@ -54,11 +54,15 @@ func TestPCEnrolment(t *testing.T) {
 	if status, _, body := s.do(t, "GET", "/enroll/t/spent", nil, "User-Agent", windows); status != 410 || strings.Contains(body, "ABCDE") {
 		t.Errorf("a spent ticket: status %d", status)
 	}
+	d.call(fleet.Enrolling)
+	d.device.Platform = fleet.Windows
+	_, _, body = s.do(t, "GET", path, nil, "User-Agent", windows)
+	wants(t, body, "Your PC has called in", ">ABCDE 00003<", `data-step="windows"`)
 	d.call(fleet.Managed)
 	d.device.Platform = fleet.Windows
 	_, _, body = s.do(t, "GET", path, nil, "User-Agent", windows)
 	wants(t, body, "Your PC is connected")
-	if d.codes != 2 {
+	if d.codes != 3 {
 		t.Errorf("a connected PC got a code: %d", d.codes)
 	}
 }

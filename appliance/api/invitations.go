@@ -63,9 +63,6 @@ var invitationRoutes = []route{
 				return nil, err
 			}
 			in := fleet.InvitationInput{Person: b.Person, Platform: b.Platform, Mode: b.Mode, Ownership: b.Ownership, Uses: b.Uses, Tags: b.Tags, Note: b.Note}
-			if in.Mode == "" {
-				in.Mode = fleet.ModeDevice
-			}
 			if b.Expires != nil {
 				if in.Lifetime = b.Expires.Sub(c.Clock()); in.Lifetime <= 0 {
 					return nil, badRequest("expires: a time in the future")

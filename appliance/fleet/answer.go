@@ -28,6 +28,9 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 		f.log.Info("answer came again", "device", s.device.ID, "order", o.ID)
 		return false, nil
 	}
+	if ans.Outcome == Taken {
+		return false, f.taken(tx, x, o)
+	}
 	o.Answered, o.Message, o.Outcome, o.Reason = s.now, x.c.Message, ans.Outcome, ans.Reason
 	o.Reason.DeviceWords = clip(o.Reason.DeviceWords, 2000)
 	ans.Reason.DeviceWords = o.Reason.DeviceWords
@@ -71,6 +74,25 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 		return f.answerUnenrol(tx, x, ev)
 	}
 	return false, nil
+}
+
+// taken notes that a service holds an order for the device: it stays open under its id, and waits for the next run.
+func (f *Fleet) taken(tx store.Tx, x *exchange, o *orderRecord) error {
+	if err := f.planner.orders.Put(tx, o); err != nil {
+		return err
+	}
+	x.s.rep.channel(x.c.Channel).skip(takenKey(o.Step))
+	if o.Step.Kind != StepAction {
+		return nil
+	}
+	a, err := actions.Get(tx, string(o.Step.Action))
+	if err != nil || a.State != ActionSent {
+		return ignoreAbsent(err)
+	}
+	x.acted = true
+	a.State = ActionAcknowledged
+	f.publish(tx, "action", string(a.ID))
+	return actions.Put(tx, a)
 }
 
 // answerAction ends an action, or has a wipe tried again. ended says that the enrolment came to its end.

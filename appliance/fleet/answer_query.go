@@ -129,6 +129,15 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 			u.Present, u.Confirmed = "", Evidence{}
 		}
 	}
+	for _, u := range ch.Units {
+		u.Results = nil
+		for _, r := range x.ans.Results {
+			if u.Present != "" && slices.Contains(idsOf(u.Profiles), r.Profile) {
+				r.Reason.DeviceWords = clip(r.Reason.DeviceWords, 500)
+				u.Results = append(u.Results, r)
+			}
+		}
+	}
 	if r := s.rep.Removal; r != nil {
 		r.Profiles = ev
 		for i := range r.Units {

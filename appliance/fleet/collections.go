@@ -36,6 +36,7 @@ var (
 			}
 			return []string{sortable(e.TicketEnds)}
 		}},
+		store.Index[Enrolment]{Name: "service", Values: func(e *Enrolment) []string { return nonEmpty(e.Service) }},
 		store.Index[Enrolment]{Name: "device", Values: func(e *Enrolment) []string { return nonEmpty(string(e.Device)) }},
 	)
 	devices = store.Define("de", func(d *Device) string { return string(d.ID) },

@@ -200,6 +200,10 @@ func (s *situation) statusIn(p *Profile, u *Unit, diffs []difference) ProfileSta
 			rep = c.Units[u.Key]
 		}
 		if rep != nil && rep.Present == u.Version && !rep.Confirmed.None() {
+			if i := slices.IndexFunc(rep.Results, func(x Result) bool { return x.Profile == p.ID }); i >= 0 {
+				r.Status, r.Reason, r.Evidence = rep.Results[i].Status, rep.Results[i].Reason, rep.Confirmed
+				return r
+			}
 			r.Status, r.Reason, r.Evidence = StatusSucceeded, Why("profile.confirmed"), rep.Confirmed
 			continue
 		}

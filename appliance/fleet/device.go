@@ -49,6 +49,7 @@ type Enrolment struct {
 	Ended      *time.Time   `json:"ended,omitempty"`
 	EndReason  string       `json:"end_reason,omitempty"` // retired, wiped, checked-out, overtaken, ...
 	Topic      string       `json:"topic,omitempty"`      // push topic it enrolled under
+	Service    string       `json:"service,omitempty"`    // the device's name with the service that manages it for us: its identity (see IdentifyService)
 }
 
 // DeviceFilter narrows a device list.

@@ -26,6 +26,14 @@ func (f *Fleet) contact(c Contact) Contact {
 	return c
 }
 
+// heard is when the device itself spoke last.
+func (c Contact) heard() time.Time {
+	if c.Heard.IsZero() {
+		return c.At
+	}
+	return c.Heard.UTC().Round(0)
+}
+
 // deviceActor is the device as the one who acts.
 func deviceActor(d *Device, from string) Actor {
 	return Actor{Kind: ActorDevice, ID: string(d.ID), Name: d.Name, From: d.address(from), Via: "protocol"}
@@ -85,12 +93,12 @@ func (f *Fleet) Enrol(ctx context.Context, c Contact, in EnrolInput) (*Device, e
 	if in.Hardware == "" || len(in.Hardware) > 200 || f.modules[in.Platform] == nil {
 		return nil, Refuse(ErrInvalid, "enrol.message")
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	unlockHardware, err := f.planner.locks.lock(ctx, "hardware/"+in.Hardware)
+	unlockHardware, err := f.planner.locks.Lock(ctx, "hardware/"+in.Hardware)
 	if err != nil {
 		return nil, err
 	}
@@ -187,10 +195,15 @@ func (f *Fleet) enrol(tx store.Tx, c Contact, in EnrolInput) (d *Device, refusal
 	d.Enrolment, d.Person, d.Platform, d.Mode, d.Ownership = e.ID, e.Person, in.Platform, e.Mode, e.Ownership
 	d.Switches, d.State, d.Enrolled, d.LastSeen, d.LastFrom, d.Channels = e.Switches, Enrolling, now, now, "", nil
 	if d.Mode == "" {
-		d.Mode = ModeDevice
+		d.Mode = defaultMode(d.Platform, d.Ownership)
 	}
 	d.LastFrom = d.address(c.From)
 	e.Device, e.Topic = d.ID, in.Topic
+	if e.Service = in.Service; e.Service != "" {
+		if err := oneService(tx, e); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := enrolments.Put(tx, e); err != nil {
 		return nil, nil, err
 	}
@@ -273,7 +286,7 @@ func nameFor(tx store.Tx, d *Device, own string) (string, error) {
 	}
 	kind := d.Model
 	if kind == "" {
-		kind = map[Platform]string{IOS: "iPhone", IPadOS: "iPad", MacOS: "Mac", Windows: "Windows PC"}[d.Platform]
+		kind = map[Platform]string{IOS: "iPhone", IPadOS: "iPad", MacOS: "Mac", Windows: "Windows PC", Android: "Android"}[d.Platform]
 	}
 	if kind == "" {
 		kind = string(d.Platform)
@@ -301,7 +314,7 @@ func (f *Fleet) Reach(ctx context.Context, c Contact, wake []byte) (*Device, err
 	if c.Channel != DeviceChannel && c.Channel.kind() != userChannel || len(c.Channel) > channelName || len(wake) > addressMost {
 		return nil, Refuse(ErrInvalid, "enrol.message")
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}
@@ -402,12 +415,18 @@ func (f *Fleet) onlyIdentity(tx store.Tx, d *Device, fingerprint string) error {
 
 // Leave records that the device left by itself (Apple: CheckOut): certificates are revoked, a receipt is written, the tombstone stands. During a removal
 // it is its proof. Telling it twice changes nothing.
-func (f *Fleet) Leave(ctx context.Context, c Contact) error {
+func (f *Fleet) Leave(ctx context.Context, c Contact) error { return f.depart(ctx, c, "check-out") }
+
+// Vanish records that the service that manages a device for us no longer has it: its person took it out of management, or nobody knows who
+// did. It is Leave, with other evidence.
+func (f *Fleet) Vanish(ctx context.Context, c Contact) error { return f.depart(ctx, c, "vanished") }
+
+func (f *Fleet) depart(ctx context.Context, c Contact, what string) error {
 	c = f.contact(c)
 	if c.Channel != DeviceChannel {
 		return nil // a person's channel ends with the device's
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return err
 	}
@@ -427,7 +446,7 @@ func (f *Fleet) Leave(ctx context.Context, c Contact) error {
 		if err != nil {
 			return err
 		}
-		return f.end(tx, d, rep, evLeave, Evidence{Message: c.Message, At: c.At, What: "check-out"}, deviceActor(d, c.From))
+		return f.end(tx, d, rep, evLeave, Evidence{Message: c.Message, At: c.At, What: what}, deviceActor(d, c.From))
 	})
 }
 

@@ -20,6 +20,9 @@ type Contact struct {
 	At       time.Time
 	From     string
 	NewRun   bool // a new connection run (Apple: Status Idle): postponed steps are offered again
+	// Of devices that a service manages for us (see IdentifyService):
+	Heard time.Time // when the device itself was last heard of; zero = At
+	News  bool      // the service has news of it: what it was asked before is asked again
 }
 
 // EnrolInput is what a first message tells. Name and Facts are kept as far as the register allows.
@@ -29,6 +32,7 @@ type EnrolInput struct {
 	Name     string
 	Facts    map[FactKey]any
 	Topic    string
+	Service  string  // its name with the service that manages it on our behalf (Google's device name); "" = it calls us itself
 	Warning  *Reason // for a new device: something about it for a person to look at
 }
 
@@ -86,11 +90,19 @@ type Answer struct {
 	Reason       Reason      // for Failed: the platform's explanation, with the device's words
 	Blames       ProfileType // for Failed: the type of profile that the error speaks of, "" = all of the unit
 	Account      bool        // an account exists already (B8)
+	Results      []Result    // QueryProfiles: what became of single profiles in a unit that arrived
 	Facts        map[FactKey]any
 	Markers      map[string]string // QueryProfiles: unit key → marker of the version found; nil = not asked
 	Missing      map[string]Reason // QueryProfiles: unit key → why its version was not found, where the device says
 	Certificates []string          // QueryCertificates: fingerprints (hex SHA-256) found
 	Apps         []App
+}
+
+// Result is what a device says of one profile in a unit that it holds: a unit that is one document can be honoured in part.
+type Result struct {
+	Profile ProfileID         `json:"profile"`
+	Status  ProfileStatusCode `json:"status"` // StatusPending, StatusError, StatusConflict, StatusNotApplicable or StatusWaitsPerson
+	Reason  Reason            `json:"reason"`
 }
 
 // Outcome of an order.
@@ -102,6 +114,7 @@ const (
 	Postponed Outcome = "postponed" // NotNow: stays wanted, skipped for the rest of this run
 	Malformed Outcome = "malformed" // our bug: not repeated unchanged
 	Absent    Outcome = "absent"    // a removal of what is not there: the wish is fulfilled
+	Taken     Outcome = "taken"     // a service holds the order for the device: it stays open, and is skipped for the rest of this run
 )
 
 // Unit is a delivery unit: what a platform sends as one.

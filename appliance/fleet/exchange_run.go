@@ -37,22 +37,22 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 	if d == "" || e == "" {
 		return nil, ErrNoRecord
 	}
-	unlock, err := f.planner.locks.lock(ctx, lockKey(c))
+	unlock, err := f.planner.locks.Lock(ctx, lockKey(c))
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	gen := f.gen.Load()
 	epoch, busy := f.planner.idle.epoch(d)
-	if ans == nil && !busy {
+	if ans == nil && !busy && !c.News {
 		if f.planner.idle.holds(e, d, c.Channel, gen, f.now()) {
-			f.planner.touches.note(d, e, c.At, c.From)
+			f.planner.touches.note(d, e, c.heard(), c.From)
 			return nil, nil
 		}
 		x := &exchange{c: c}
 		err := f.db.View(ctx, func(tx store.Tx) error { return f.exchange(tx, x) })
 		if err == nil {
-			f.planner.touches.note(d, e, c.At, c.From)
+			f.planner.touches.note(d, e, c.heard(), c.From)
 			until := f.now().Add(idleFor)
 			if !x.next.IsZero() && x.next.Before(until) {
 				until = x.next
@@ -74,7 +74,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 	if err != nil {
 		return nil, err
 	}
-	f.planner.touches.note(d, e, c.At, c.From)
+	f.planner.touches.note(d, e, c.heard(), c.From)
 	return x.order, nil
 }
 
@@ -105,6 +105,11 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	}
 	if x.c.NewRun {
 		ch.Skipped = nil
+	}
+	if x.c.News && s.device.State == Managed {
+		for _, q := range s.queries {
+			ch.query(q).Wanted = true
+		}
 	}
 	if x.ans != nil {
 		ended, err := f.answer(tx, x)

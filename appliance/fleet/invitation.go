@@ -69,7 +69,7 @@ const (
 )
 
 // invitable are the platforms that there are invitations for.
-var invitable = []Platform{IOS, IPadOS, MacOS, Windows}
+var invitable = []Platform{IOS, IPadOS, MacOS, Windows, Android}
 
 // Invite makes an invitation; the code is returned this once. The link is <url>/enroll/<code>.
 func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invitation, string, error) {
@@ -83,16 +83,14 @@ func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invit
 		in.Lifetime = invitationLifetime
 	}
 	if in.Mode == "" {
-		in.Mode = ModeDevice
+		in.Mode = defaultMode(in.Platform, in.Ownership)
 	}
 	bad := faults{}
 	if !slices.Contains(invitable, in.Platform) || (len(f.modules) > 0 && f.modules[in.Platform] == nil) {
 		bad.put("platform", "invitation.platform", "platform", clip(string(in.Platform), 40))
 	}
-	if in.Mode != ModeDevice {
-		bad.put("mode", "input.choice", "value", clip(string(in.Mode), 40))
-	}
 	bad.oneOf("ownership", string(in.Ownership), []string{string(Personal), string(Corporate)})
+	bad.mode(in)
 	bad.between("uses", in.Uses, 1, usesMost)
 	if in.Lifetime < invitationShortest || in.Lifetime > invitationLongest {
 		bad.put("lifetime", "invitation.lifetime", "days", "90")
@@ -144,6 +142,29 @@ func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invit
 		return nil, "", err
 	}
 	return inv, code, nil
+}
+
+// mode checks that the platform knows the way of managing, and that it is meant for devices of that ownership.
+func (bad faults) mode(in InvitationInput) {
+	known := false
+	for _, t := range TargetsOf(in.Platform) {
+		if t.Mode != in.Mode {
+			continue
+		}
+		known = true
+		if t.Ownership == in.Ownership {
+			return
+		}
+	}
+	switch {
+	case !known:
+		bad.put("mode", "input.choice", "value", clip(string(in.Mode), 40))
+	case len(bad) == 0:
+		bad.put("ownership", "invitation.mode-ownership", "mode", string(in.Mode), "ownership", string(in.Ownership))
+	}
+	if in.Mode == ModeKiosk && in.Person != "" {
+		bad.put("person", "invitation.kiosk-person")
+	}
 }
 
 // invitationSeen reads an invitation within the actor's scope.

@@ -23,7 +23,10 @@ func TestInvite(t *testing.T) {
 		in          InvitationInput
 		field, code string
 	}{
-		{"a platform that is not offered", h.owner, InvitationInput{Platform: Android, Ownership: Personal}, "platform", "invitation.platform"},
+		{"a platform that is not offered", h.owner, InvitationInput{Platform: "tizen", Mode: ModeDevice, Ownership: Personal}, "platform", "invitation.platform"},
+		{"a way that is for company devices", h.owner, InvitationInput{Platform: Android, Mode: ModeFullyManaged, Ownership: Personal}, "ownership", "invitation.mode-ownership"},
+		{"a work profile of ours on a personal phone", h.owner, InvitationInput{Platform: Android, Mode: ModeWorkProfile, Ownership: Corporate}, "ownership", "invitation.mode-ownership"},
+		{"a kiosk with a person", h.owner, InvitationInput{Platform: Android, Mode: ModeKiosk, Ownership: Corporate, Person: anna.ID}, "person", "invitation.kiosk-person"},
 		{"no ownership", h.owner, InvitationInput{Platform: IOS}, "ownership", "input.choice"},
 		{"another mode", h.owner, InvitationInput{Platform: IOS, Ownership: Personal, Mode: "kiosk"}, "mode", "input.choice"},
 		{"too many uses", h.owner, InvitationInput{Platform: IOS, Ownership: Personal, Uses: 1001}, "uses", "input.range"},

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// keyedLocks lets one message at a time through for each key. The zero keyedLocks is ready.
-type keyedLocks struct {
+// KeyedLocks lets one message at a time through for each key. The zero KeyedLocks is ready.
+type KeyedLocks struct {
 	mu   sync.Mutex
 	held map[string]*keyedLock
 }
@@ -16,8 +16,8 @@ type keyedLock struct {
 	users int
 }
 
-// lock waits for its turn or for ctx to end. The returned function gives the lock back.
-func (k *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+// Lock waits for its turn or for ctx to end. The returned function gives the lock back.
+func (k *KeyedLocks) Lock(ctx context.Context, key string) (unlock func(), err error) {
 	k.mu.Lock()
 	if k.held == nil {
 		k.held = map[string]*keyedLock{}

@@ -22,6 +22,7 @@ type situation struct {
 	wakes    map[Channel]*Wake
 	settings *Settings
 	queries  []QueryKind // that may be asked
+	whole    bool        // ending management takes all with it
 }
 
 // difference is one thing in which a device differs from what is wanted of it, with the step that mends it.
@@ -38,6 +39,12 @@ const userChannel Channel = "user"
 
 // postponedFor is after what time a device that said "not now" is pushed again; usually it comes back by itself (on unlocking).
 const postponedFor = time.Hour
+
+// takenFor is after what time a service that holds an order for a device is asked how it stands, when it does not say so by itself.
+const takenFor = 20 * time.Minute
+
+// takenKey marks a step among the skipped ones that a service holds.
+func takenKey(s Step) string { return "taken/" + stepKey(s) }
 
 // kind of a channel: what Unit.Channel names.
 func (c Channel) kind() Channel {
@@ -76,6 +83,9 @@ func (s *situation) differ(ch Channel, step Step, f *failure) difference {
 	case rep != nil && slices.Contains(rep.Skipped, stepKey(step)):
 		d.Why = Why("waiting.unlock")
 		d.Next = s.now.Add(postponedFor)
+	case rep != nil && slices.Contains(rep.Skipped, takenKey(step)):
+		d.Why = Why("waiting.taken")
+		d.Next = s.now.Add(takenFor)
 	case rep != nil && rep.InFlight != "" && rep.Doing == stepKey(step):
 		d.Ready, d.Why = true, Why("waiting.answer")
 	default:
@@ -125,6 +135,13 @@ func (s *situation) isTarget(a *Action) bool {
 // ends management. No step holds up the last one: ending management takes away what the others could not.
 func (s *situation) planRetire() []difference {
 	var out []difference
+	if s.whole {
+		var unenrol *failure
+		if s.rep.Removal != nil {
+			unenrol = s.rep.Removal.Unenrol
+		}
+		return append(out, s.differ(DeviceChannel, Step{Kind: StepUnenrol}, unenrol))
+	}
 	for _, ch := range s.rep.channels() {
 		units := s.rep.Channels[ch].held()
 		slices.SortFunc(units, func(a, b *unitReport) int { return b.Seq - a.Seq })

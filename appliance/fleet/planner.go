@@ -7,7 +7,7 @@ type planner struct {
 	memos
 	idle       idleCache
 	identities identityCache
-	locks      keyedLocks
+	locks      KeyedLocks
 	touches    touches
 	wakeBell   bell
 	sleeps     sleepsUntil

@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // Platform names an operating-system family that Muster manages.
 type Platform string
 
@@ -15,7 +17,11 @@ const (
 type Mode string
 
 const (
-	ModeDevice Mode = "device" // Apple device enrolment, Windows enrolment
+	ModeDevice             Mode = "device"               // Apple device enrolment, Windows enrolment
+	ModeWorkProfile        Mode = "work-profile"         // Android: a work profile on a personal device (A1)
+	ModeCompanyWorkProfile Mode = "company-work-profile" // Android: a work profile on a device of the organisation (A3)
+	ModeFullyManaged       Mode = "fully-managed"        // Android: the whole device is for work (A2)
+	ModeKiosk              Mode = "kiosk"                // Android: a device without a person, for one purpose (A4)
 )
 
 // Ownership decides what may be collected and done.
@@ -31,4 +37,34 @@ type Target struct {
 	Platform  Platform
 	Mode      Mode
 	Ownership Ownership
+}
+
+// androidTargets are the four ways to manage Android. The ownership follows from the mode: Google decides by it what may be seen and done.
+var androidTargets = []Target{
+	{Android, ModeWorkProfile, Personal},
+	{Android, ModeCompanyWorkProfile, Corporate},
+	{Android, ModeFullyManaged, Corporate},
+	{Android, ModeKiosk, Corporate},
+}
+
+// TargetsOf are the ways in which devices of a platform can be managed, in the order in which they are offered.
+func TargetsOf(p Platform) []Target {
+	switch p {
+	case IOS, IPadOS, MacOS, Windows:
+		return deviceTargets(p)
+	case Android:
+		return slices.Clone(androidTargets)
+	}
+	return nil
+}
+
+// defaultMode is what is meant where only platform and ownership are named.
+func defaultMode(p Platform, o Ownership) Mode {
+	switch {
+	case p != Android:
+		return ModeDevice
+	case o == Personal:
+		return ModeWorkProfile
+	}
+	return ModeFullyManaged
 }

@@ -109,11 +109,16 @@ func (f *Fleet) platformNotes(p *Profile) []Reason {
 		applies := false
 		var why Reason
 		var said []Reason
-		for _, own := range []Ownership{Corporate, Personal} {
-			ok, r := f.applies(p, Target{Platform: pl, Mode: ModeDevice, Ownership: own})
-			if applies = applies || ok; !ok {
-				why = r
-				said = append(said, Reason{Code: "profile.not-on-ownership", Args: map[string]string{"platform": string(pl), "ownership": string(own)}})
+		for _, t := range notedTargets(pl) {
+			ok, r := f.applies(p, t)
+			if applies = applies || ok; ok {
+				continue
+			}
+			why = r
+			if t.Mode == ModeDevice {
+				said = append(said, Why("profile.not-on-ownership", "platform", string(pl), "ownership", string(t.Ownership)))
+			} else {
+				said = append(said, Why("profile.not-on-mode", "platform", string(pl), "mode", string(t.Mode)))
 			}
 		}
 		if !applies {
@@ -130,6 +135,13 @@ func (f *Fleet) platformNotes(p *Profile) []Reason {
 		}
 	}
 	return notes
+}
+
+// notedTargets are the targets of a platform, devices of the organisation first.
+func notedTargets(p Platform) []Target {
+	out := TargetsOf(p)
+	slices.SortStableFunc(out, func(a, b Target) int { return strings.Compare(string(a.Ownership), string(b.Ownership)) })
+	return out
 }
 
 func sameValue(a, b any) bool {

@@ -12,6 +12,7 @@ func planReasonCodes() map[string][]string {
 		"waiting.read-back":    nil,                   // acknowledged, the device is asked whether it is so
 		"waiting.unlock":       {"steps"},             // "not now"
 		"waiting.retry":        {"reason", "steps"},
+		"waiting.taken":        {"steps"}, // a service holds it for the device
 		"waiting.person-login": nil,
 		"waiting.unit":         {"profile"}, // travels with a profile that was refused
 		"waiting.identity-use": nil,         // renewed, the new identity has not been used yet
@@ -107,7 +108,7 @@ func planReasonCodes() map[string][]string {
 // ReasonCodes are all codes that the domain says, with the names of their arguments. Platform packages add their own.
 func ReasonCodes() map[string][]string {
 	out := map[string][]string{}
-	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), jobReasonCodes()} {
+	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), warningCodes(), jobReasonCodes()} {
 		for code, args := range list {
 			out[code] = args
 		}

@@ -12,7 +12,7 @@ const (
 
 // Facts that devices report. Apple names in brackets are keys of DeviceInformation, SecurityInfo or a check-in.
 const (
-	FactHardwareID        FactKey = "hardware-id"   // UDID
+	FactHardwareID        FactKey = "hardware-id"   // UDID; of a PC its DeviceID
 	FactEnterpriseID      FactKey = "enterprise-id" // EnrollmentID: what user enrolment gives instead of UDID and serial
 	FactSerial            FactKey = "serial"        // SerialNumber
 	FactModel             FactKey = "model"         // Model, ModelNumber
@@ -68,10 +68,12 @@ const (
 	FactReports           FactKey = "delivery-reports"  // the device's own words about a delivery or an order
 	FactTimeline          FactKey = "device-timeline"   // what happened to the device, with evidence
 	FactReceipts          FactKey = "removal-receipts"  // proof of a removal
-	FactEdition           FactKey = "edition"           // of Windows, by its number: Home lacks some of what Pro has
+	FactEdition           FactKey = "edition"           // of Windows: Home lacks some of what Pro has
 	FactDeviceTags        FactKey = "device-tags"       // given by administrators
 	FactOwnership         FactKey = "device-ownership"  // as the invitation said
 	FactIdentity          FactKey = "device-identities" // certificates issued for the device
+	FactSecurityPatch     FactKey = "security-patch"    // of Android: date of its security updates
+	FactPosture           FactKey = "security-posture"  // of Android: whether Google takes the system to be genuine
 )
 
 var (
@@ -79,7 +81,10 @@ var (
 	mobiles    = []Platform{IOS, IPadOS}
 	macs       = []Platform{MacOS}
 	computers  = []Platform{MacOS, Windows}
-	everyKind  = []Platform{IOS, IPadOS, MacOS, Windows}
+	phones     = []Platform{IOS, IPadOS, Android}
+	handed     = []Platform{IOS, IPadOS, MacOS, Android}
+	callers    = []Platform{IOS, IPadOS, MacOS, Windows} // that call us themselves; Android is spoken to through Google
+	everyKind  = []Platform{IOS, IPadOS, MacOS, Windows, Android}
 	everyone   = []Ownership{Personal, Corporate}
 	corporates = []Ownership{Corporate}
 	personals  = []Ownership{Personal}
@@ -89,13 +94,13 @@ var (
 var register = []FactDeclaration{
 	// Which device it is.
 	{Key: FactHardwareID, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.identify"},
-	{Key: FactEnterpriseID, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.identify"},
+	{Key: FactEnterpriseID, Category: CategoryDevice, Platforms: handed, Ownership: everyone, Kind: "text", Why: "why.identify"},
 	{Key: FactSerial, Category: CategoryHardware, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.identify"},
 	{Key: FactModel, Category: CategoryHardware, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.recognise"},
 	{Key: FactModelName, Category: CategoryHardware, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.recognise"},
 	{Key: FactProduct, Category: CategoryHardware, Required: true, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.fit"},
 	{Key: FactManufacturer, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.recognise"},
-	{Key: FactDeviceName, Category: CategoryDevice, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.recognise"},
+	{Key: FactDeviceName, Category: CategoryDevice, Platforms: callers, Ownership: corporates, Kind: "text", Why: "why.recognise"},
 	{Key: FactHostName, Category: CategoryDevice, Platforms: macs, Ownership: corporates, Kind: "text", Why: "why.recognise"},
 	{Key: FactOwnership, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.limits"},
 
@@ -107,23 +112,24 @@ var register = []FactDeclaration{
 	{Key: FactSupplementalBuild, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactSupplementalOS, Category: CategoryDevice, Platforms: apples, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactKernel, Category: CategoryDevice, Platforms: []Platform{Android, Windows}, Ownership: everyone, Kind: "text", Why: "why.security"},
-	{Key: FactBaseband, Category: CategoryHardware, Platforms: mobiles, Ownership: everyone, Kind: "text", Why: "why.security"},
+	{Key: FactBaseband, Category: CategoryHardware, Platforms: phones, Ownership: everyone, Kind: "text", Why: "why.security"},
+	{Key: FactSecurityPatch, Category: CategoryDevice, Platforms: []Platform{Android}, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactLanguage, Category: CategoryDevice, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.language"},
 	{Key: FactStorageTotal, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
 	{Key: FactStorageFree, Category: CategoryHardware, Platforms: everyKind, Ownership: corporates, Kind: "bytes", Why: "why.storage"},
 
 	// How it is reached.
-	{Key: FactPhoneNumber, Category: CategoryDevice, Platforms: mobiles, Ownership: everyone, Switch: SwitchPhoneNumber, SwitchFor: personals, Kind: "text", Why: "why.reach"},
-	{Key: FactCarrier, Category: CategoryHardware, Platforms: mobiles, Ownership: everyone, Switch: SwitchCarrier, SwitchFor: personals, Kind: "text", Why: "why.contracts"},
+	{Key: FactPhoneNumber, Category: CategoryDevice, Platforms: phones, Ownership: everyone, Switch: SwitchPhoneNumber, SwitchFor: personals, Kind: "text", Why: "why.reach"},
+	{Key: FactCarrier, Category: CategoryHardware, Platforms: phones, Ownership: everyone, Switch: SwitchCarrier, SwitchFor: personals, Kind: "text", Why: "why.contracts"},
 	{Key: FactWiFiMAC, Category: CategoryHardware, Platforms: everyKind, Ownership: everyone, Switch: SwitchMAC, SwitchFor: personals, Kind: "text", Why: "why.network"},
 	{Key: FactEthernetMAC, Category: CategoryHardware, Platforms: macs, Ownership: everyone, Switch: SwitchMAC, SwitchFor: personals, Kind: "text", Why: "why.network"},
 	{Key: FactBluetoothMAC, Category: CategoryHardware, Platforms: apples, Ownership: corporates, Kind: "text", Why: "why.network"},
-	{Key: FactIP, Category: CategoryDevice, Platforms: everyKind, Ownership: corporates, Kind: "text", Why: "why.network"},
-	{Key: FactIMEI, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "list", Why: "why.contracts"},
-	{Key: FactMEID, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "text", Why: "why.contracts"},
-	{Key: FactICCID, Category: CategoryHardware, Platforms: mobiles, Ownership: corporates, Kind: "list", Why: "why.contracts"},
+	{Key: FactIP, Category: CategoryDevice, Platforms: callers, Ownership: corporates, Kind: "text", Why: "why.network"},
+	{Key: FactIMEI, Category: CategoryHardware, Platforms: phones, Ownership: corporates, Kind: "list", Why: "why.contracts"},
+	{Key: FactMEID, Category: CategoryHardware, Platforms: phones, Ownership: corporates, Kind: "text", Why: "why.contracts"},
+	{Key: FactICCID, Category: CategoryHardware, Platforms: phones, Ownership: corporates, Kind: "list", Why: "why.contracts"},
 	{Key: FactPush, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "text", Why: "why.wake"},
-	{Key: FactLocation, Category: CategoryDevice, Platforms: mobiles, Ownership: corporates, Switch: SwitchLostMode, Kind: "text", Why: "why.lost"},
+	{Key: FactLocation, Category: CategoryDevice, Platforms: phones, Ownership: corporates, Switch: SwitchLostMode, Kind: "text", Why: "why.lost"},
 
 	// Its accounts.
 	{Key: FactEASID, Category: CategoryDevice, Platforms: mobiles, Ownership: corporates, Kind: "text", Why: "why.mail-access"},
@@ -137,9 +143,10 @@ var register = []FactDeclaration{
 	{Key: FactSupervised, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.fit"},
 	{Key: FactAwaiting, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.manage"},
 	{Key: FactActivationLock, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "bool", Why: "why.hand-on"},
-	{Key: FactPasscodePresent, Category: CategoryAccess, Platforms: apples, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
-	{Key: FactPasscodeCompliant, Category: CategoryAccess, Platforms: apples, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
+	{Key: FactPasscodePresent, Category: CategoryAccess, Platforms: handed, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
+	{Key: FactPasscodeCompliant, Category: CategoryAccess, Platforms: handed, Ownership: everyone, Kind: "bool", Why: "why.passcode"},
 	{Key: FactEncrypted, Category: CategoryAccess, Platforms: everyKind, Ownership: corporates, Kind: "bool", Why: "why.security"},
+	{Key: FactPosture, Category: CategoryAccess, Platforms: []Platform{Android}, Ownership: everyone, Kind: "text", Why: "why.security"},
 	{Key: FactFirewall, Category: CategoryAccess, Platforms: computers, Ownership: corporates, Kind: "bool", Why: "why.security"},
 	{Key: FactIntegrity, Category: CategoryAccess, Platforms: macs, Ownership: corporates, Kind: "bool", Why: "why.security"},
 	{Key: FactUnlockToken, Category: CategoryAccess, Platforms: mobiles, Ownership: corporates, Kind: "text", Why: "why.unlock"},
@@ -156,8 +163,8 @@ var register = []FactDeclaration{
 	{Key: FactManagedProfiles, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.delivered"},
 	{Key: FactCertificates, Category: CategoryDevice, Platforms: apples, Ownership: corporates, Kind: "list", Why: "why.delivered"},
 	{Key: FactManagedCerts, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.delivered"},
-	{Key: FactApps, Category: CategoryApps, Platforms: apples, Ownership: corporates, Kind: "list", Why: "why.apps"},
-	{Key: FactManagedApps, Category: CategoryManaged, Platforms: apples, Ownership: everyone, Switch: SwitchManagedApps, SwitchFor: personals, Kind: "list", Why: "why.apps"},
+	{Key: FactApps, Category: CategoryApps, Platforms: handed, Ownership: corporates, Kind: "list", Why: "why.apps"},
+	{Key: FactManagedApps, Category: CategoryManaged, Platforms: handed, Ownership: everyone, Switch: SwitchManagedApps, SwitchFor: personals, Kind: "list", Why: "why.apps"},
 
 	// About people.
 	{Key: "person.name", Category: CategoryUser, Required: true, Kind: "text", Why: "why.person"},

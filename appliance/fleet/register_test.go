@@ -53,7 +53,10 @@ func TestAllowed(t *testing.T) {
 		{"a fact nobody declared", "battery-health", phone(Corporate), all, false},
 		{"a fact about people is not taken from a device", "person.mail", phone(Corporate), all, false},
 		{"an unknown ownership", FactSerial, phone("shared"), all, false},
-		{"another platform", FactSerial, Target{Android, ModeDevice, Corporate}, all, false},
+		{"another platform", FactSerial, Target{"tizen", ModeDevice, Corporate}, all, false},
+		{"IMEI of a phone with a work profile", FactIMEI, Target{Android, ModeWorkProfile, Personal}, all, false},
+		{"IMEI of a company Android", FactIMEI, Target{Android, ModeCompanyWorkProfile, Corporate}, nil, true},
+		{"network address of an Android, which never calls us", FactIP, Target{Android, ModeFullyManaged, Corporate}, all, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,7 +69,7 @@ func TestAllowed(t *testing.T) {
 
 // D2 names what may be taken from personal devices; nothing else may stand in the register for them.
 func TestPersonalFactsAreThoseOfTheList(t *testing.T) {
-	free := []FactKey{FactHardwareID, FactEnterpriseID, FactSerial, FactModel, FactModelName, FactProduct, FactOwnership, FactOS, FactOSVersion, FactBuild,
+	free := []FactKey{FactHardwareID, FactEnterpriseID, FactSerial, FactModel, FactModelName, FactProduct, FactOwnership, FactOS, FactOSVersion, FactBuild, FactSecurityPatch, FactPosture,
 		FactSupplementalBuild, FactSupplementalOS, FactKernel, FactBaseband, FactLanguage, FactPush, FactLastContact, FactEnrolmentState, FactCompliance,
 		FactPasscodePresent, FactPasscodeCompliant, FactIdentity, FactReports, FactTimeline, FactReceipts, FactDeviceTags, FactManagedProfiles, FactManagedCerts}
 	switched := []FactKey{FactPhoneNumber, FactCarrier, FactWiFiMAC, FactEthernetMAC, FactManagedApps}

@@ -62,6 +62,7 @@ type unitReport struct {
 	Profiles     []Held   `json:"profiles,omitempty"` // in the version that is present
 	Acknowledged Evidence `json:"acknowledged,omitzero"`
 	Confirmed    Evidence `json:"confirmed,omitzero"` // read back
+	Results      []Result `json:"results,omitempty"`  // what the device says of single profiles in what is present
 	Failed       *failure `json:"failed,omitempty"`
 	Removed      Evidence `json:"removed,omitzero"` // removal acknowledged, to be read back
 	NotRemoved   *failure `json:"not_removed,omitempty"`

@@ -57,6 +57,9 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 	if module == nil {
 		return nil, fmt.Errorf("no module for platform %q", d.Platform)
 	}
+	if m, ok := module.(RemovesWhole); ok {
+		s.whole = m.RemovesWhole(d)
+	}
 	var err error
 	if s.settings, err = f.settings(tx); err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func (t *touches) last(d DeviceID, e EnrolmentID) time.Time {
 }
 
 func (f *Fleet) touch(d *Device, c Contact) {
-	f.planner.touches.note(d.ID, d.Enrolment, c.At, c.From)
+	f.planner.touches.note(d.ID, d.Enrolment, c.heard(), c.From)
 }
 
 // seenNow is a copy of a device with its last contact as known now.

@@ -3,7 +3,6 @@ package windows
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +16,6 @@ const (
 	build1709 = 16299
 	build11H2 = 22621 // Windows 11 22H2
 )
-
-// homeEditions are the SKU numbers of Windows Home and its kin, which have no Reboot.
-var homeEditions = []string{"98", "99", "100", "101"}
 
 // Ways of erasing, ActionOptions.Method. Each is an option of the wipe where the build has it.
 const (
@@ -41,7 +37,7 @@ func (w *Windows) Choices(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) [
 
 	restart := fleet.ActionChoice{Type: fleet.ActRestart, Offered: true, Reason: why("windows.restart")}
 	switch {
-	case slices.Contains(homeEditions, text(fleet.FactEdition)):
+	case home(text(fleet.FactEdition)): // Home and its kin have no Reboot
 		restart.Offered, restart.Reason = false, why("windows.restart.home")
 	case build > 0 && build < build1607:
 		restart.Offered, restart.Reason = false, why("windows.restart.old")

@@ -145,7 +145,7 @@ func validDeviceID(s string) bool {
 // enrol issues the PC's certificate and makes it known to fleet; both are stored before the answer goes out. The same PC that asks again,
 // because the answer was lost, gets the same certificate.
 func (w *Windows) enrol(ctx context.Context, from string, e *envelope, c *caller, csr *pki.CertificateRequest, in *pcContext) ([]byte, error) {
-	unlock, err := w.locks.lock(ctx, "grant/"+c.grant.ID)
+	unlock, err := w.locks.Lock(ctx, "grant/"+c.grant.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +295,7 @@ func contextFacts(in *pcContext) map[fleet.FactKey]any {
 	put(fleet.FactOSVersion, in.version)
 	put(fleet.FactBuild, buildText(in.version))
 	put(fleet.FactLanguage, in.locale)
-	put(fleet.FactEdition, in.edition)
+	put(fleet.FactEdition, editionName(in.edition))
 	put(fleet.FactDeviceName, in.name)
 	return out
 }

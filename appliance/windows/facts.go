@@ -25,7 +25,7 @@ var factSources = []factSource{
 	{fleet.FactOSVersion, fleet.QueryDevice, "./DevDetail/SwV", asText},
 	{fleet.FactOS, fleet.QueryDevice, "./DevDetail/SwV", func(v string) any { return osName(v) }},
 	{fleet.FactBuild, fleet.QueryDevice, "./DevDetail/SwV", func(v string) any { return some(buildText(v)) }},
-	{fleet.FactEdition, fleet.QueryDevice, "./Vendor/MSFT/DeviceStatus/OS/Edition", asNumberText},
+	{fleet.FactEdition, fleet.QueryDevice, "./Vendor/MSFT/DeviceStatus/OS/Edition", asEdition},
 	{fleet.FactDeviceName, fleet.QueryDevice, "./DevDetail/Ext/Microsoft/DNSComputerName", asText},
 	{fleet.FactDeviceName, fleet.QueryDevice, "./DevDetail/Ext/Microsoft/DeviceName", asText},
 	{fleet.FactStorageTotal, fleet.QueryDevice, "./DevDetail/Ext/Microsoft/TotalStorage", asMegabytes},

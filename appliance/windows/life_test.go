@@ -52,7 +52,7 @@ func TestFromInvitationToReceipt(t *testing.T) {
 	for _, f := range facts {
 		told[f.Key] = f.Value
 	}
-	for k, want := range map[fleet.FactKey]any{fleet.FactOS: "Windows 11", fleet.FactBuild: "26100.1742", fleet.FactWiFiMAC: "00:15:5D:01:02:03", fleet.FactEncrypted: true, fleet.FactFirewall: true, fleet.FactEdition: "48"} {
+	for k, want := range map[fleet.FactKey]any{fleet.FactOS: "Windows 11", fleet.FactBuild: "26100.1742", fleet.FactWiFiMAC: "00:15:5D:01:02:03", fleet.FactEncrypted: true, fleet.FactFirewall: true, fleet.FactEdition: "Pro"} {
 		if told[k] != want {
 			t.Errorf("fact %s is %v, want %v", k, told[k], want)
 		}

@@ -34,7 +34,7 @@ const (
 // session deals with one message: answers what the device says, hears what it says to our commands, and hands out what is wanted next.
 func (w *Windows) session(ctx context.Context, c fleet.Contact, m *message, body []byte) ([]byte, error) {
 	e := c.Identity.Enrolment
-	unlock, err := w.locks.lock(ctx, string(e))
+	unlock, err := w.locks.Lock(ctx, string(e))
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ type Windows struct {
 	say    func(r *http.Request, key string) string
 	now    func() time.Time
 	log    *slog.Logger
-	locks  keyedLocks
+	locks  fleet.KeyedLocks
 }
 
 var _ fleet.Module = (*Windows)(nil)
