@@ -20,11 +20,12 @@ func planReasonCodes() map[string][]string {
 		"fault.no-list":        nil,
 		"push.none":            nil, // this platform's devices call by themselves
 
-		"profile.confirmed":   nil,
-		"profile.removed":     nil,
-		"profile.not-found":   nil, // acknowledged, and not in the device's own list
-		"profile.still-there": nil,
-		"profile.in-no-unit":  nil,
+		"profile.confirmed":    nil,
+		"profile.taken-unread": nil, // acknowledged, and it cannot be read
+		"profile.removed":      nil,
+		"profile.not-found":    nil, // acknowledged, and not in the device's own list
+		"profile.still-there":  nil,
+		"profile.in-no-unit":   nil,
 
 		"well":               nil,
 		"standing.enrolling": nil,
