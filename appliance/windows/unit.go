@@ -86,6 +86,7 @@ func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 type rendering struct {
 	order   *fleet.Order
 	root    *x509.Certificate // of our own authority
+	issuers []*x509.Certificate // of ours, that identity certificates lead to
 	scepURL string
 }
 
