@@ -58,9 +58,17 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 	switch o.Step.Kind {
 	case StepInstall, StepRemove:
 		for _, id := range o.Step.Unit.Profiles {
-			if p := s.config.profile(id); p != nil { // else deleted meanwhile: a removal goes by the unit's key
-				o.Profiles = append(o.Profiles, p)
+			p := s.config.profile(id)
+			if p == nil { // deleted meanwhile: a removal goes by the unit's key
+				continue
 			}
+			if o.Step.Kind == StepInstall {
+				var err error
+				if p, err = f.unsealed(p); err != nil {
+					return err
+				}
+			}
+			o.Profiles = append(o.Profiles, p)
 		}
 		if o.Step.Kind == StepInstall {
 			return f.fillInstall(tx, x, rec, o, again)
