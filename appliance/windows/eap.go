@@ -93,7 +93,9 @@ func (r *rendering) eapConfig(e eap) (string, error) {
 }
 
 // fillRaw puts XML into a template, as it is.
-func fillRaw(template, key, xml string) string { return strings.ReplaceAll(template, "{{{"+key+"}}}", xml) }
+func fillRaw(template, key, xml string) string {
+	return strings.ReplaceAll(template, "{{{"+key+"}}}", xml)
+}
 
 // spaced writes a thumbprint as EAP settings do: pairs of digits in lower case with blanks between.
 func spaced(hexText string) string {
