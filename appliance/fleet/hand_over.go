@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"muster/pki"
@@ -69,6 +70,14 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 				}
 			}
 			o.Profiles = append(o.Profiles, p)
+			for _, id := range s.config.refs[p.ID] {
+				if ref := s.config.profile(id); ref != nil && !slices.Contains(o.Step.Unit.Profiles, id) {
+					if o.Refs == nil {
+						o.Refs = map[ProfileID]*Profile{}
+					}
+					o.Refs[id] = ref
+				}
+			}
 		}
 		if o.Step.Kind == StepInstall {
 			return f.fillInstall(tx, x, rec, o, again)
@@ -130,6 +139,10 @@ func (f *Fleet) sent(tx store.Tx, s *situation, a *Action) error {
 	if first {
 		now := s.now
 		a.Sent = &now
+	}
+	if a.Once && a.lifecycle() {
+		end := s.now.Add(wipeAnswers)
+		a.Expires = &end
 	}
 	a.State = ActionSent
 	a.Tries++

@@ -7,4 +7,5 @@ var windowsTypes = map[ProfileType][]Target{
 	TypeIdentity:    deviceTargets(Windows),
 	TypePasscode:    deviceTargets(Windows),
 	TypeApp:         deviceTargets(Windows),
+	TypeWiFi:        deviceTargets(Windows),
 }
