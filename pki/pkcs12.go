@@ -30,6 +30,13 @@ func (a *Authority) PrepareKey() error {
 	return nil
 }
 
+// SpareKeys is how many prepared keys there are.
+func (a *Authority) SpareKeys() int {
+	a.spareMu.Lock()
+	defer a.spareMu.Unlock()
+	return len(a.spare)
+}
+
 // takeKey is a prepared key, or a new one. No key is handed out twice.
 func (a *Authority) takeKey() (*rsa.PrivateKey, error) {
 	a.spareMu.Lock()

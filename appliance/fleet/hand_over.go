@@ -162,8 +162,11 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 	rec.Held = s.held(o.Step.Unit)
 	u.Unit, u.Handed, u.Removed, u.NotRemoved = *o.Step.Unit, rec.Held, Evidence{}, nil
 	voided := false
+	if err := f.identityFiles(tx, x, rec, o, again); err != nil {
+		return err
+	}
 	for _, p := range o.Profiles {
-		if p.Type != TypeIdentity {
+		if p.Type != TypeIdentity || identityDelivery(p, s.device.Platform) {
 			continue
 		}
 		if again && !voided {
@@ -184,10 +187,7 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 			o.Secrets = map[ProfileID]string{}
 		}
 		o.Secrets[p.ID] = secret
-		if rec.Certs == nil {
-			rec.Certs = map[ProfileID]int{}
-		}
-		rec.Certs[p.ID] = b.Generation
+		rec.certificate(p.ID, b.Generation)
 	}
 	return nil
 }

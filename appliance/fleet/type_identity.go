@@ -23,6 +23,7 @@ func identityDeclaration() Declaration {
 			{Key: "unit", Kind: KindText, Max: 64, Template: true, Group: "subject"},
 			{Key: "san_mail", Kind: KindBool, Default: true, Group: "subject"},
 			{Key: "san_upn", Kind: KindBool, Default: true, Group: "subject"},
+			{Key: "delivery", Kind: KindChoice, Default: "scep", Required: true, Options: []string{"scep", "pkcs12"}, Platforms: []Platform{IOS, IPadOS, MacOS}, Group: "key", Advanced: true},
 			{Key: "key_size", Kind: KindChoice, Default: "2048", Required: true, Options: []string{"2048", "4096"}, Group: "key"},
 			{Key: "key_usage", Kind: KindChoice, Default: "both", Required: true, Options: []string{"signature", "encipherment", "both"}, Group: "key"},
 			{Key: "lifetime", Kind: KindDays, Default: 365, Min: 30, Max: 825, Group: "key"},
@@ -32,6 +33,9 @@ func identityDeclaration() Declaration {
 }
 
 func checkIdentity(v Values) map[string]Reason {
+	if v.String("delivery") == "pkcs12" && v.String("key_size") != "2048" {
+		return map[string]Reason{"key_size": Why("identity.file-key")}
+	}
 	if life, before := v.Int("lifetime"), v.Int("renew_before"); life > 0 && before*2 > life {
 		return map[string]Reason{"renew_before": Why("identity.renewed-too-early", "lifetime", strconv.Itoa(life))}
 	}
