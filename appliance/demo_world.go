@@ -151,13 +151,17 @@ func (d *DemoRun) addProfiles(ctx context.Context) error {
 }
 
 func (d *DemoRun) profile(ctx context.Context, t fleet.ProfileType, name, description string, settings map[string]any) (*fleet.Profile, error) {
-	raw, err := json.Marshal(settings)
-	if err != nil {
-		return nil, err
-	}
 	platforms := []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS}
 	if t != fleet.TypeEmail { // a mail account of Windows knows no certificate to sign in with
 		platforms = append(platforms, fleet.Windows)
+	}
+	return d.profileFor(ctx, t, name, description, platforms, settings)
+}
+
+func (d *DemoRun) profileFor(ctx context.Context, t fleet.ProfileType, name, description string, platforms []fleet.Platform, settings map[string]any) (*fleet.Profile, error) {
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
 	}
 	p, err := d.Appliance.fleet.CreateProfile(ctx, d.Actor, fleet.ProfileInput{Type: t, Name: &name, Description: &description, Platforms: &platforms, Settings: raw})
 	if err != nil {
