@@ -87,6 +87,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings()}); err != nil {
 		return nil, err
 	}
+	a.fleet.AddNeeds(a.ownNeeds)
 	a.apple, err = apple.New(apple.Config{
 		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,

@@ -88,6 +88,18 @@ func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	}
 }
 
+// Every kind of need says what is so and what to do.
+func TestEveryWarningHasWordsThatSayWhatToDo(t *testing.T) {
+	all := fleet.Warnings()
+	if len(all) < 20 {
+		t.Fatalf("only %d warnings", len(all))
+	}
+	for _, w := range all {
+		needWords(t, "reason."+w.Code)
+		needWords(t, "todo."+w.Code)
+	}
+}
+
 // What the register, the profile types, the roles and the lists of states hold has words.
 func TestEveryDeclaredThingHasWords(t *testing.T) {
 	t.Run("facts", func(t *testing.T) {

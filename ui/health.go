@@ -20,6 +20,7 @@ type healthPage struct {
 type needRow struct {
 	Kind       Kind
 	Text       string
+	Todo       string // what to do; "" = the text says it
 	Link, Word string
 }
 
@@ -53,10 +54,6 @@ func (u *UI) health(q *Request) error {
 		if err != nil {
 			return err
 		}
-		if sys.StoreFailed {
-			page.Needs = append([]needRow{{Kind: Bad, Text: q.T("health.store.failed")}}, page.Needs...)
-			status = Status{Kind: Bad, Word: q.T("health.bad"), Pill: true}
-		}
 		page.Facts = u.systemFacts(q, sys, settings)
 	}
 	page.Jobs = []jobRow{
@@ -80,6 +77,9 @@ func (q *Request) needRows(needs []fleet.Need) []needRow {
 			row.Kind = Bad
 		case "warning":
 			row.Kind = Warn
+		}
+		if key := "todo." + n.Reason.Code; q.Words.Has(key) {
+			row.Todo = q.T(key)
 		}
 		if n.Link != "" && n.Link != "/health" {
 			row.Link, row.Word = n.Link, q.T("health.look")

@@ -34,6 +34,8 @@ type Fleet struct {
 	fan     bell                   // rung when there is something to fan out
 	org     organisation
 	planner planner
+
+	needSources []NeedSource
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.

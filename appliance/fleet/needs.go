@@ -11,7 +11,7 @@ import (
 	"muster/store"
 )
 
-// Need is a thing that needs a person, with what to do; shown on the overview, in doctor and /readyz.
+// Need is a thing that needs a person; shown on the overview and the health page, in doctor and /readyz. Its kinds are declared in warnings.go.
 type Need struct {
 	Severity string `json:"severity"` // "error", "warning", "info"
 	Reason   Reason `json:"reason"`
@@ -61,8 +61,13 @@ func (f *Fleet) Needs(ctx context.Context, a Actor) ([]Need, error) {
 	if err != nil {
 		return nil, err
 	}
+	outside, err := f.outsideNeeds(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	n.found = append(outside, n.found...)
 	var out []Need
-	for _, s := range []string{"error", "warning", "info"} {
+	for _, s := range severities {
 		for _, x := range n.found {
 			if x.Severity == s {
 				out = append(out, x)

@@ -128,18 +128,5 @@ func orgReasonCodes() map[string][]string {
 		"push.other-key":         nil,
 		"push.unreadable":        nil,
 		"certificate.not-access": nil,
-
-		"need.push-missing":            nil,
-		"need.push-expired":            {"account", "until"},
-		"need.push-ends":               {"account", "until", "days"},
-		"need.authority-ends":          {"until"},
-		"need.terms-missing":           nil,
-		"need.profiles-error":          {"count"},
-		"need.profiles-conflict":       {"count"},
-		"need.profiles-waiting-person": {"count"},
-		"need.removal-not-proved":      {"count", "device"},
-		"need.strangers":               {"count"},
-		"need.sign-in-attacks":         {"count", "from"},
-		"need.devices-silent":          {"count", "days", "device"},
 	}
 }
