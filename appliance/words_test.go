@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"muster/appliance/android"
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
 	"muster/ui/words"
@@ -66,7 +67,7 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+)(?:\|[^}]*)?\}`)
 func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	all := texts(t)
 	count := 0
-	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes()} {
+	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "android": android.ReasonCodes()} {
 		for code, args := range codes {
 			count++
 			key := "reason." + code

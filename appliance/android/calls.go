@@ -253,4 +253,3 @@ func gone(err error) error {
 	}
 	return err
 }
-

@@ -35,8 +35,8 @@ type client struct {
 	management string
 	pubsub     string
 	limit      *limiter
-	pause      *pause // of the management service
-	pubPause   *pause // of Pub/Sub
+	pause      *pause        // of the management service
+	pubPause   *pause        // of Pub/Sub
 	backoff    time.Duration // unit of waiting: a second
 }
 

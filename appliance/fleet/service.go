@@ -139,6 +139,28 @@ func (f *Fleet) StateOfEnrolment(ctx context.Context, id EnrolmentID) (*Enrolmen
 	return e, d, err
 }
 
+// RefuseEnrolment ends an enrolment whose device was not let in, with a line in the log that says why. It is no error when it has ended already.
+func (f *Fleet) RefuseEnrolment(ctx context.Context, id EnrolmentID, why Reason) error {
+	return f.db.Update(ctx, func(tx store.Tx) error {
+		e, err := enrolments.Get(tx, string(id))
+		if errors.Is(err, store.ErrNotFound) {
+			return ErrNoRecord
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.record(tx, Job("enrolment"), "refuse-enrolment", "enrolment/"+string(id), "", e.Tags, nil, why); err != nil {
+			return err
+		}
+		if e.Ended != nil || e.Device != "" {
+			return nil
+		}
+		now := f.now().UTC()
+		e.Ended, e.EndReason = &now, "refused"
+		return enrolments.Put(tx, e)
+	})
+}
+
 // RemovesWhole is met by platforms on which ending a device's management takes away at one stroke all that was delivered: a retire of such
 // a device asks for nothing else.
 type RemovesWhole interface {
