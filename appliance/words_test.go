@@ -17,6 +17,7 @@ import (
 	"muster/appliance/android"
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
+	"muster/appliance/windows"
 	"muster/ui/words"
 )
 
@@ -67,7 +68,7 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+)(?:\|[^}]*)?\}`)
 func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	all := texts(t)
 	count := 0
-	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "android": android.ReasonCodes()} {
+	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "windows": windows.ReasonCodes(), "android": android.ReasonCodes()} {
 		for code, args := range codes {
 			count++
 			key := "reason." + code

@@ -90,8 +90,17 @@ func (f *Fleet) WantedBeforehand(ctx context.Context, id EnrolmentID) (*Beforeha
 				return nil, notFound(err, "person")
 			}
 		}
-		out.Profiles, _, err = f.wanted(tx, d, out.Person)
-		return out, err
+		wanted, _, err := f.wanted(tx, d, out.Person)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range wanted {
+			if p, err = f.unsealed(p); err != nil {
+				return nil, err
+			}
+			out.Profiles = append(out.Profiles, p)
+		}
+		return out, nil
 	})
 }
 

@@ -13,7 +13,7 @@ func emailDeclaration() Declaration {
 	keeping := []Platform{IOS, IPadOS, Windows, Android}
 	return Declaration{
 		Type:      TypeEmail,
-		Targets:   append(deviceTargets(IOS, IPadOS, MacOS, Windows), androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged)...),
+		Targets:   targetsOf(TypeEmail),
 		PerPerson: true,
 		NameHint:  "profile.email.name-hint",
 		Check:     checkEmail,

@@ -8,7 +8,7 @@ func passcodeDeclaration() Declaration {
 	symbols := []Platform{IOS, IPadOS, MacOS, Android}
 	return Declaration{
 		Type:     TypePasscode,
-		Targets:  append(deviceTargets(IOS, IPadOS, MacOS, Windows), androids()...),
+		Targets:  targetsOf(TypePasscode),
 		NameHint: "profile.passcode.name-hint",
 		Check:    checkPasscode,
 		Fields: []Field{
