@@ -366,3 +366,19 @@ type GoogleCheck struct {
 	Link   string `json:"link,omitempty"`  // where to do it
 	Words  string `json:"words,omitempty"` // Google's own
 }
+
+// googleReasonCodes are the codes said here, with the names of their arguments.
+func googleReasonCodes() map[string][]string {
+	return map[string][]string{
+		"google.none":            nil,
+		"google.invalid":         nil,
+		"google.key-file":        nil,
+		"google.topic":           nil,
+		"google.subscription":    nil,
+		"google.enterprise":      nil,
+		"google.devices":         {"device"},
+		"google.signed-up":       {"enterprise"},
+		"google.sign-up-unknown": nil,
+		"google.sign-up-late":    nil,
+	}
+}
