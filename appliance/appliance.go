@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,6 +42,7 @@ type Appliance struct {
 	jobs        *jobs.Scheduler
 	certificate certificate
 	doors       doors
+	pcs         atomic.Bool // a PC was enrolled: see doors.asksCertificate
 	words       *words.Catalogue
 	pages       *ui.UI
 	demoKeys    sync.Map // key of a demo link → session; always empty outside the demo
@@ -98,11 +100,16 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	a.fleet.Use(a.windows, nil)
+	pcs, err := a.windows.Any(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.pcs.Store(pcs)
 	a.certificate.load = a.certificateSource()
 	if err := a.certificate.refresh(ctx); err != nil {
 		return nil, err
