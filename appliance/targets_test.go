@@ -18,7 +18,7 @@ import (
 
 // targetWorld knows how to enrol a device for each target, and settings of each type that everything declared for it takes.
 type targetWorld struct {
-	*world
+	*androids
 	identity, root fleet.ProfileID
 	seed           int64
 }
@@ -29,6 +29,12 @@ func (w *targetWorld) enrolFor(t fleet.Target, person string) (fleet.DeviceID, b
 	name := fmt.Sprintf("%s %s %s", t.Platform, t.Mode, t.Ownership)
 	kinds := map[fleet.Platform]sim.Kind{fleet.IOS: sim.IPhone, fleet.IPadOS: sim.IPad, fleet.MacOS: sim.Mac}
 	switch {
+	case t.Platform == fleet.Android:
+		if t.Mode == fleet.ModeKiosk {
+			person = "" // belongs to nobody
+		}
+		_, id := w.phone(person, t.Mode, sim.AndroidOptions{Seed: w.seed, Password: "482913"})
+		return id, true
 	case t.Mode != fleet.ModeDevice:
 	case t.Platform == fleet.Windows:
 		_, id := w.pc(sim.WindowsOptions{Name: strings.ToUpper(string(t.Ownership)) + "-PC", Seed: w.seed}, w.invitation(person, fleet.Windows, t.Ownership, 1))
@@ -96,7 +102,7 @@ func (w *targetWorld) served(path string) (link, sum string) {
 
 // TestEveryTargetIsDelivered is the promise behind every list of targets: what is declared is rendered, taken by a device, and read back from it.
 func TestEveryTargetIsDelivered(t *testing.T) {
-	w := &targetWorld{world: newWorld(t)}
+	w := &targetWorld{androids: newAndroids(t)}
 	f := w.Appliance.fleet
 	l, err := f.Profiles(t.Context(), w.Actor, fleet.ListQuery{Limit: 500})
 	if err != nil {
@@ -107,7 +113,7 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	everyone := []fleet.Assignment{{To: fleet.ToAllPeople}}
+	everyone := []fleet.Assignment{{To: fleet.ToAllPeople}, {To: fleet.ToAllDevices}}
 	wants := map[fleet.Target][]string{}
 	makeSample := func(d fleet.Declaration) fleet.ProfileID {
 		t.Helper()
