@@ -229,6 +229,14 @@ func (u *UI) invite(q *Request) error {
 	in := fleet.InvitationInput{Platform: fleet.Platform(form.Value("platform")), Mode: fleet.ModeDevice, Ownership: fleet.Ownership(form.Value("ownership")), Note: strings.TrimSpace(form.Value("note"))}
 	if t, ok := androidChosen(form.Value("platform")); ok {
 		in.Platform, in.Mode, in.Ownership = t.Platform, t.Mode, t.Ownership
+		ready, err := u.fleet.GoogleReady(q.Context())
+		if err != nil {
+			return err
+		}
+		if !ready || u.google == nil {
+			form.Errors["platform"] = q.T("invitation.platform.android.off")
+			return q.showInvitationForm(http.StatusUnprocessableEntity, form, nil)
+		}
 	}
 	if in.Uses, err = strconv.Atoi(strings.TrimSpace(form.Value("uses"))); err != nil || in.Uses == 0 {
 		in.Uses = -1 // refused by the domain, in its words
