@@ -34,6 +34,7 @@ type Domain interface {
 	googleDomain
 	finder
 	jobsDomain
+	rulesDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -178,6 +179,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.rulesRoutes()
 	u.helpRoutes()
 }
 
