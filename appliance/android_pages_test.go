@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -12,8 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
 	"muster/appliance/fleet"
 	"muster/appliance/sim"
+	"muster/ui/uitest"
 )
 
 // administrator is a browser in which the demo's administrator is signed in.
@@ -197,5 +203,60 @@ func TestAndroidsThroughThePages(t *testing.T) {
 	}
 	for _, complaint := range w.google.Complaints() {
 		t.Errorf("Google complains: %s", complaint)
+	}
+}
+
+// live lets an enrolled Android live until the test ends, and returns its id once its news has come.
+func (w *androids) live(d *sim.Android) (id fleet.DeviceID) {
+	w.t.Helper()
+	name := d.State().Name
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); d.Run(ctx) }()
+	w.t.Cleanup(func() { cancel(); <-done })
+	w.eventually("the Android is known", func() bool {
+		who, err := w.Appliance.fleet.IdentifyService(w.t.Context(), name)
+		if err == nil {
+			id = who.Device
+		}
+		return err == nil
+	})
+	return id
+}
+
+// The pages that the person of an Android sees hold in a browser: both languages and themes, wide and on a phone, before and after accepting.
+func TestAndroidPeoplesPages(t *testing.T) {
+	b := uitest.Start(t)
+	w := newAndroids(t)
+	for mode, owner := range map[fleet.Mode]fleet.Ownership{fleet.ModeWorkProfile: fleet.Personal, fleet.ModeKiosk: fleet.Corporate} {
+		person := w.people["Anna"]
+		if mode == fleet.ModeKiosk {
+			person = ""
+		}
+		_, code, err := w.Appliance.fleet.Invite(t.Context(), w.Actor, fleet.InvitationInput{Person: person, Platform: fleet.Android, Mode: mode, Ownership: owner, Uses: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lang, scheme := range map[string]string{"en": "light", "nl": "dark"} {
+			tab := b.Open(t, w.Appliance.config.URL+"/enroll/"+code, uitest.View{Lang: lang})
+			look := func(name string) {
+				t.Helper()
+				for _, width := range []int64{1280, 360} {
+					tab.Run(t, emulation.SetDeviceMetricsOverride(width, 800, 1, width < 500), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+					tab.Check(t)
+					tab.Shot(t, fmt.Sprintf("android_%s_%s.%s-%s-%d", name, mode, lang, scheme, width))
+				}
+			}
+			look("enrol")
+			tab.Click(t, `[name="accept"]`)
+			tab.Submit(t, `[data-step="accept"] button`)
+			var there bool
+			tab.Eval(t, `!!document.querySelector('[data-step="android"], [data-qr]')`, &there)
+			if !there {
+				t.Errorf("%s, %s: nothing to go on with after accepting", mode, lang)
+			}
+			tab.Run(t, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = true)`, nil))
+			look("install")
+		}
 	}
 }

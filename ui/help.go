@@ -34,8 +34,7 @@ type historyRow struct {
 	cells []string
 }
 
-// removalColumns and removalRows are the table of what retire does. Only the columns iPhone and Mac are in force; the others come with their
-// platforms.
+// removalColumns and removalRows are the table of what retire does.
 var (
 	removalColumns = []string{"ios", "work-profile", "knox", "macos", "windows"}
 	removalRows    = []historyRow{

@@ -166,7 +166,7 @@ func (q *Request) googleChecks() ([]googleCheckRow, error) {
 	var out []googleCheckRow
 	for _, c := range list {
 		row := googleCheckRow{Title: c.Code, Found: q.Say(c.Reason), Link: c.Link, Words: c.Words}
-		if key := "android.check." + c.Code; q.Words.Has(key) {
+		if key := "android.checked." + c.Code; q.Words.Has(key) {
 			row.Title = q.T(key)
 		}
 		state := c.State
