@@ -140,6 +140,10 @@ func (f *Fleet) sent(tx store.Tx, s *situation, a *Action) error {
 		now := s.now
 		a.Sent = &now
 	}
+	if a.Once && a.lifecycle() {
+		end := s.now.Add(wipeAnswers)
+		a.Expires = &end
+	}
 	a.State = ActionSent
 	a.Tries++
 	if err := actions.Put(tx, a); err != nil {
