@@ -11,6 +11,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"muster/appliance/fleet"
+	"muster/pki"
 	"muster/store"
 )
 
@@ -94,11 +95,16 @@ func TestIdentityByPFX(t *testing.T) {
 	if got := list(); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	certs, err := w.fleet.DeviceCertificates(ctx, w.admin, d.ID)
-	must(t, err)
-	for _, c := range certs {
-		if c.Profile == id.ID && c.State == fleet.CertificateLive {
-			t.Errorf("certificate %s lives", c.Serial)
+	must(t, w.db.View(ctx, func(tx store.Tx) error {
+		page, err := w.pki.Certificates(tx, pki.CertificateQuery{Enrolment: string(d.Enrolment), Purpose: pki.Access, Limit: 50})
+		for _, c := range page.Items {
+			if !c.Revoked() {
+				t.Errorf("certificate %s lives", c.Serial)
+			}
 		}
-	}
+		if len(page.Items) < 2 {
+			t.Errorf("%d certificates were made", len(page.Items))
+		}
+		return err
+	}))
 }
