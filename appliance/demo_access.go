@@ -23,7 +23,7 @@ func (d *DemoRun) addAccess(ctx context.Context) error {
 		{fleet.TypeRestrictions, "Company data stays inside", "Company documents open in company apps only", apple[:2],
 			map[string]any{"no_managed_to_personal": true, "managed_clipboard": true, "airdrop_unmanaged": true}, fleet.Assignment{To: fleet.ToAllDevices}},
 	} {
-		p, err := d.profileFor(ctx, x.kind, x.name, x.description, x.platforms, x.settings)
+		p, err := d.profileFor(ctx, x.kind, x.name, x.description, x.settings, x.platforms)
 		if err != nil {
 			return err
 		}

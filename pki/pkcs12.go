@@ -30,11 +30,11 @@ func (a *Authority) PrepareKey() error {
 	return nil
 }
 
-// SpareKeys is how many prepared keys there are.
-func (a *Authority) SpareKeys() int {
+// KeyReady says whether a key waits to be used.
+func (a *Authority) KeyReady() bool {
 	a.spareMu.Lock()
 	defer a.spareMu.Unlock()
-	return len(a.spare)
+	return len(a.spare) > 0
 }
 
 // takeKey is a prepared key, or a new one. No key is handed out twice.

@@ -16,11 +16,11 @@ type pkcs12Payload struct {
 	KeyIsExtractable           *bool `plist:",omitempty"` // macOS 10.15; the schema's words for it are the wrong way round
 }
 
-// identityFile renders an identity-certificate profile whose certificate travels with its key.
-func (r *rendering) identityFile(p *fleet.Profile) ([]any, error) {
-	file, ok := r.order.Files[p.ID]
+// packedIdentity renders an identity-certificate profile whose certificate is sent with its key.
+func (r *rendering) packedIdentity(p *fleet.Profile) ([]any, error) {
+	file, ok := r.order.Packed[p.ID]
 	if !ok {
-		return nil, errors.New("no file with the identity")
+		return nil, errors.New("no packed identity")
 	}
 	h := r.head("com.apple.security.pkcs12", p, roleIdentity)
 	out := pkcs12Payload{header: h, PayloadCertificateFileName: h.PayloadIdentifier + ".p12", PayloadContent: file.PKCS12, Password: file.Password}

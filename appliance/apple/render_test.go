@@ -149,7 +149,7 @@ func (r *rig) orderFor(d *fleet.Device, unit string, wanted ...*fleet.Profile) *
 				}
 				if p.ID == id && p.Type == fleet.TypeIdentity {
 					o.Secrets[id] = "CHALLENGE-" + string(id)
-					o.Files = map[fleet.ProfileID]fleet.IdentityFile{id: {PKCS12: []byte("file of " + id), Password: "opens it"}}
+					o.Packed = map[fleet.ProfileID]fleet.PackedIdentity{id: {PKCS12: []byte("file of " + id), Password: "opens it"}}
 				}
 			}
 		}

@@ -31,7 +31,6 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 	if ans.Outcome == Taken {
 		return false, f.taken(tx, x, o)
 	}
-	o.Files = nil
 	o.Answered, o.Message, o.Outcome, o.Reason = s.now, x.c.Message, ans.Outcome, ans.Reason
 	o.Reason.DeviceWords = clip(o.Reason.DeviceWords, 2000)
 	ans.Reason.DeviceWords = o.Reason.DeviceWords

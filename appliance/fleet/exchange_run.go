@@ -26,7 +26,6 @@ type exchange struct {
 	device *Device
 	order  *Order
 	acted  bool      // an action was answered
-	ahead  bool      // keys are made before the transaction, not in it
 	next   time.Time // when something becomes due on this channel by itself
 }
 
@@ -68,11 +67,12 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, e
 		}
 	}
 	var x *exchange
-	err = f.withKeys(func(ahead bool) error {
-		return f.db.Update(ctx, func(tx store.Tx) error {
-			x = &exchange{c: c, ans: ans, ahead: ahead}
-			return f.exchange(tx, x)
-		})
+	if err := f.keyAhead(); err != nil {
+		return nil, err
+	}
+	err = f.db.Update(ctx, func(tx store.Tx) error {
+		x = &exchange{c: c, ans: ans}
+		return f.exchange(tx, x)
 	})
 	if err != nil {
 		return nil, err

@@ -162,11 +162,8 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 	rec.Held = s.held(o.Step.Unit)
 	u.Unit, u.Handed, u.Removed, u.NotRemoved = *o.Step.Unit, rec.Held, Evidence{}, nil
 	voided := false
-	if err := f.identityFiles(tx, x, rec, o, again); err != nil {
-		return err
-	}
 	for _, p := range o.Profiles {
-		if p.Type != TypeIdentity || identityDelivery(p, s.device.Platform) {
+		if p.Type != TypeIdentity {
 			continue
 		}
 		if again && !voided {
@@ -179,15 +176,24 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 		if err != nil {
 			return err
 		}
-		secret, err := f.pki.NewChallenge(tx, b, challengeLife)
-		if err != nil {
-			return fmt.Errorf("challenge for profile %s: %w", p.ID, err)
+		if p.packed(s.device.Platform) {
+			if err := f.pack(tx, o, p.ID, b); err != nil {
+				return err
+			}
+		} else {
+			secret, err := f.pki.NewChallenge(tx, b, challengeLife)
+			if err != nil {
+				return fmt.Errorf("challenge for profile %s: %w", p.ID, err)
+			}
+			if o.Secrets == nil {
+				o.Secrets = map[ProfileID]string{}
+			}
+			o.Secrets[p.ID] = secret
 		}
-		if o.Secrets == nil {
-			o.Secrets = map[ProfileID]string{}
+		if rec.Certs == nil {
+			rec.Certs = map[ProfileID]int{}
 		}
-		o.Secrets[p.ID] = secret
-		rec.certificate(p.ID, b.Generation)
+		rec.Certs[p.ID] = b.Generation
 	}
 	return nil
 }

@@ -11,21 +11,20 @@ const keepOrders = 30 * 24 * time.Hour
 
 // orderRecord is a step that was handed to a device. Its id is a ULID: id order is the order of handing over.
 type orderRecord struct {
-	ID        OrderID              `json:"id"`
-	Device    DeviceID             `json:"device"`
-	Enrolment EnrolmentID          `json:"enrolment"`
-	Channel   Channel              `json:"channel"`
-	Step      Step                 `json:"step"`
-	Held      []Held               `json:"held,omitempty"`  // profile versions in the unit
-	Certs     map[ProfileID]int    `json:"certs,omitempty"` // generations of identity profiles in the unit
-	Files     map[ProfileID][]byte `json:"files,omitempty"` // identities with their keys, sealed; until the answer
-	Sent      time.Time            `json:"sent"`
-	Again     time.Time            `json:"again,omitzero"` // last handed over
-	Tries     int                  `json:"tries"`
-	Answered  time.Time            `json:"answered,omitzero"`
-	Message   string               `json:"message,omitempty"` // our id of the message that answered
-	Outcome   Outcome              `json:"outcome,omitempty"`
-	Reason    Reason               `json:"reason,omitzero"`
+	ID        OrderID           `json:"id"`
+	Device    DeviceID          `json:"device"`
+	Enrolment EnrolmentID       `json:"enrolment"`
+	Channel   Channel           `json:"channel"`
+	Step      Step              `json:"step"`
+	Held      []Held            `json:"held,omitempty"`  // profile versions in the unit
+	Certs     map[ProfileID]int `json:"certs,omitempty"` // generations of identity profiles in the unit
+	Sent      time.Time         `json:"sent"`
+	Again     time.Time         `json:"again,omitzero"` // last handed over
+	Tries     int               `json:"tries"`
+	Answered  time.Time         `json:"answered,omitzero"`
+	Message   string            `json:"message,omitempty"` // our id of the message that answered
+	Outcome   Outcome           `json:"outcome,omitempty"`
+	Reason    Reason            `json:"reason,omitzero"`
 }
 
 var orders = store.Define("od", func(o *orderRecord) string { return string(o.ID) })
