@@ -100,11 +100,11 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Push: c.wns(), Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
-	a.fleet.Use(a.windows, nil)
+	a.fleet.Use(a.windows, a.windows)
 	pcs, err := a.windows.Any(ctx)
 	if err != nil {
 		return nil, err

@@ -159,6 +159,7 @@ func (u *UI) routes() {
 	u.tokenRoutes()
 	u.settingsRoutes()
 	u.appleRoutes()
+	u.pcSettingsRoutes()
 	u.registerRoutes()
 	u.searchRoutes()
 	u.healthRoutes()
