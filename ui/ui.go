@@ -33,6 +33,7 @@ type Domain interface {
 	organisation
 	finder
 	jobsDomain
+	rulesDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -164,6 +165,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.rulesRoutes()
 	u.helpRoutes()
 }
 
