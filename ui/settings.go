@@ -53,6 +53,7 @@ var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
 	{"windows", string(fleet.SettingsRead)},
+	{"android", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},
 	{"tokens", string(fleet.TokensEdit)},
