@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"muster/store"
 	"net"
 	"net/http"
 	"os"
@@ -94,7 +95,7 @@ func checkFiles(c Config) []Finding {
 	case err == nil:
 		out = append(out, Finding{"ok", "seal key " + c.Key, ""})
 	}
-	if free, ok := freeBytes(c.Data); ok && free < 1<<30 {
+	if free, ok := store.FreeBytes(c.Data); ok && free < 1<<30 {
 		out = append(out, Finding{"warn", fmt.Sprintf("less than 1 GB free under %s (%d MB)", c.Data, free>>20), "make room: a full disk stops all changes"})
 	}
 	return out

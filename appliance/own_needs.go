@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"muster/store"
 	"os"
 	"runtime"
 	"strconv"
@@ -24,7 +25,7 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 	if a.db.Stats().Failed {
 		add(fleet.SeverityError, "store", "need.store-failed")
 	}
-	if free, ok := freeBytes(a.config.Data); ok && free < freeWarns {
+	if free, ok := store.FreeBytes(a.config.Data); ok && free < freeWarns {
 		severity := fleet.SeverityWarning
 		if free < freeFails {
 			severity = fleet.SeverityError
