@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"time"
 )
 
 // certificate is the listener's own certificate. It is replaced without a restart: a handshake takes what is there at that
@@ -27,22 +26,6 @@ func (c *certificate) refresh(ctx context.Context) error {
 	}
 	c.now.Store(cert)
 	return nil
-}
-
-// watch refreshes every hour until ctx ends.
-func (c *certificate) watch(ctx context.Context, failed func(error)) error {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := c.refresh(ctx); err != nil {
-				failed(err)
-			}
-		}
-	}
 }
 
 // certificateSource chooses by mode where the certificate comes from.

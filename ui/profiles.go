@@ -62,6 +62,8 @@ func typeIcon(t fleet.ProfileType) string {
 		return "certificate"
 	case fleet.TypePasscode:
 		return "key"
+	case fleet.TypeApp:
+		return "download"
 	}
 	return "profiles"
 }

@@ -32,6 +32,7 @@ type Domain interface {
 	tokens
 	organisation
 	finder
+	jobsDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -161,6 +162,7 @@ func (u *UI) routes() {
 	u.registerRoutes()
 	u.searchRoutes()
 	u.healthRoutes()
+	u.jobRoutes()
 	u.helpRoutes()
 }
 

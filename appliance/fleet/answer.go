@@ -56,6 +56,9 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 		x.rows = true
 		return false, f.answerRemove(tx, x, o, ch, ev)
 	case StepQuery:
+		if len(ans.Later) > 0 { // nothing would have changed by asking at once
+			ch.skip(stepKey(o.Step))
+		}
 		return false, f.answerQuery(tx, x, o, ch, ev)
 	case StepAction:
 		x.acted = true

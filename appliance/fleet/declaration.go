@@ -31,7 +31,7 @@ const (
 const textMost = 500
 
 // declarations of all types, in the order of the UI.
-var declarations = []Declaration{emailDeclaration(), trustedRootDeclaration(), identityDeclaration(), passcodeDeclaration()}
+var declarations = []Declaration{emailDeclaration(), trustedRootDeclaration(), identityDeclaration(), passcodeDeclaration(), appDeclaration()}
 
 // ProfileTypes returns all declarations in the order of the UI.
 func ProfileTypes() []Declaration {
@@ -54,7 +54,7 @@ func declarationOf(t ProfileType) Declaration {
 
 // typeRank is the order of delivery: what is referred to comes before what refers to it.
 func typeRank(t ProfileType) int {
-	return slices.Index([]ProfileType{TypeTrustedRoot, TypeIdentity, TypeEmail, TypePasscode}, t)
+	return slices.Index([]ProfileType{TypeTrustedRoot, TypeIdentity, TypeEmail, TypePasscode, TypeApp}, t)
 }
 
 // field finds a field by key.

@@ -13,6 +13,7 @@ const (
 	TypeTrustedRoot ProfileType = "trusted-root"
 	TypeIdentity    ProfileType = "identity"
 	TypePasscode    ProfileType = "passcode"
+	TypeApp         ProfileType = "app"
 )
 
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.

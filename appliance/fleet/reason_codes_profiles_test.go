@@ -14,7 +14,7 @@ import (
 func TestProfileReasonCodes(t *testing.T) {
 	said := map[string][]string{}
 	for _, file := range strings.Fields(`assignment declaration delivery_view preview profile_read profile_save template
-		type_email type_identity type_passcode type_trusted_root wanted`) {
+		type_app type_email type_identity type_passcode type_trusted_root wanted`) {
 		tree, err := parser.ParseFile(token.NewFileSet(), file+".go", nil, 0)
 		if err != nil {
 			t.Fatal(err)

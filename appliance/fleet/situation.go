@@ -293,7 +293,7 @@ func (s *situation) held(u *Unit) []Held {
 	for _, id := range u.Profiles {
 		for _, p := range s.profiles {
 			if p.ID == id {
-				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision})
+				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision, staysAtRetire(p)})
 			}
 		}
 	}

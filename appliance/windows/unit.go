@@ -17,6 +17,7 @@ const (
 	unitPasscode = "passcode"
 	unitIdentity = "identity-" // and the profile
 	unitEmail    = "email-"    // and the profile
+	unitApp      = "app-"      // and the profile
 )
 
 // userUnits is the channel kind of units under ./User.
@@ -42,6 +43,8 @@ func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit
 			rest = append(rest, fleet.Unit{Key: unitIdentity + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
 		case fleet.TypeEmail:
 			rest = append(rest, fleet.Unit{Key: unitEmail + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
+		case fleet.TypeApp:
+			rest = append(rest, fleet.Unit{Key: unitApp + string(p.ID), Channel: fleet.DeviceChannel, Profiles: []fleet.ProfileID{p.ID}})
 		}
 	}
 	var out []fleet.Unit
@@ -70,6 +73,11 @@ func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return true, fleet.Reason{}
 	case fleet.TypeEmail:
 		return emailApplies(v)
+	case fleet.TypeApp:
+		if v.String("kind") == fleet.AppMSI {
+			return true, fleet.Reason{}
+		}
+		return false, why("windows.not-applicable.app-kind")
 	}
 	return false, why("windows.not-applicable.type", "type", string(p.Type))
 }
@@ -95,6 +103,8 @@ func (r *rendering) unit() (*rendered, error) {
 		return r.identity(list[0], u.Version)
 	case strings.HasPrefix(u.Key, unitEmail):
 		return r.email(list[0], u.Version)
+	case strings.HasPrefix(u.Key, unitApp):
+		return msi(list[0]), nil
 	}
 	return nil, fmt.Errorf("unit %q", u.Key)
 }

@@ -473,6 +473,9 @@ func (p *pc) read(answer []byte) []sentCommand {
 		}
 		ids[id] = true
 		c := sentCommand{verb: n.name, id: id, uri: n.get("Item", "Target", "LocURI"), format: n.get("Item", "Meta", "Format"), data: n.find("Item", "Data").whole()}
+		if c.uri != "" {
+			checkNode(p.t, "sent", command{Verb: c.verb, URI: c.uri, Format: c.format, Data: c.data}, anyBuild)
+		}
 		for _, k := range n.kids {
 			if n.name == "Atomic" && k.name != "CmdID" {
 				c.kids = append(c.kids, read(k))
