@@ -88,6 +88,10 @@ func checkFiles(c Config) []Finding {
 	key, err := os.Stat(c.Key)
 	abs, _ := filepath.Abs(c.Key)
 	switch {
+	case strings.HasPrefix(c.Key, "env:"):
+		if err := store.CheckSealKey(c.Data, c.Key); err != nil && info != nil {
+			out = append(out, Finding{"fail", err.Error(), "give the server the seal key that the data were made with"})
+		}
 	case err != nil && info != nil:
 		out = append(out, Finding{"fail", "the seal key " + c.Key + " is not there: without it the data cannot be read by anyone", "put it back from where you keep it, or name it with --key"})
 	case err == nil && key.Mode().Perm()&0o077 != 0:

@@ -22,7 +22,11 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 	add := func(severity, object, code string, pairs ...string) {
 		out = append(out, fleet.NewNeed(severity, object, fleet.Why(code, pairs...)))
 	}
-	if a.db.Stats().Failed {
+	stats := a.db.Stats()
+	if stats.NoRoom {
+		add(fleet.SeverityError, "store", "need.store-full")
+	}
+	if stats.Failed {
 		add(fleet.SeverityError, "store", "need.store-failed")
 	}
 	if free, ok := store.FreeBytes(a.config.Data); ok && free < freeWarns {

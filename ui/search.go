@@ -77,6 +77,7 @@ var destinations = []struct {
 	{"apple", "/settings/apple", "bell", fleet.SettingsRead, false},
 	{"terms", "/settings/terms", "document", fleet.SettingsRead, false},
 	{"privacy", "/settings/privacy", "eye", fleet.SettingsRead, false},
+	{"backup", "/settings/backup", "server", fleet.SettingsRead, false},
 	{"tokens", "/settings/tokens", "key", fleet.TokensEdit, false},
 	{"register", "/settings/register", "document", "", false},
 	{"health", "/health", "health", "", false},

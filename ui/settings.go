@@ -51,6 +51,7 @@ var settingsPlaces = []struct{ name, needs string }{
 	{"apple", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},
+	{"backup", string(fleet.SettingsRead)},
 	{"tokens", string(fleet.TokensEdit)},
 	{"register", ""},
 }

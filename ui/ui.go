@@ -33,6 +33,7 @@ type Domain interface {
 	organisation
 	finder
 	jobsDomain
+	backupDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -163,6 +164,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.backupRoutes()
 	u.helpRoutes()
 }
 

@@ -25,6 +25,7 @@ type BackupKind string
 const (
 	BackupManual    BackupKind = "manual"
 	BackupScheduled BackupKind = "scheduled"
+	BackupTaken     BackupKind = "taken"   // by the command line, which keeps a copy elsewhere
 	BackupUpgrade   BackupKind = "upgrade" // before the data were migrated
 )
 
@@ -275,13 +276,13 @@ func (f *Fleet) BackUp(ctx context.Context) error {
 }
 
 // superfluous are the backups that may go: of the scheduled ones stay the newest seven, and the first of each of the newest five weeks; of
-// those before an upgrade the newest three. What a person made stays until a person deletes it.
+// those before an upgrade, and of those that the command line took, the newest three. What a person made stays until a person deletes it.
 func superfluous(newestFirst []*Backup) []*Backup {
 	var out []*Backup
 	keep := map[BackupID]bool{}
 	weeks := map[string]BackupID{}
 	var order []string
-	scheduled, upgrades := 0, 0
+	scheduled, others := 0, map[BackupKind]int{}
 	for _, b := range newestFirst {
 		if !b.Verified {
 			continue
@@ -297,8 +298,8 @@ func superfluous(newestFirst []*Backup) []*Backup {
 				order = append(order, week)
 			}
 			weeks[week] = b.ID // the last that is met is the first of the week
-		case BackupUpgrade:
-			if upgrades++; upgrades <= 3 {
+		case BackupUpgrade, BackupTaken:
+			if others[b.Kind]++; others[b.Kind] <= 3 {
 				keep[b.ID] = true
 			}
 		default:

@@ -114,7 +114,10 @@ func checkScratch(ctx context.Context, data, seal string, sum store.BackupSummar
 	return err
 }
 
-// Rehearse is the weekly job: the newest backup is restored to a scratch directory and checked.
+// rehearseEvery is a week, less the time that a run takes.
+const rehearseEvery = 6*24*time.Hour + 12*time.Hour
+
+// Rehearse is the weekly job, asked daily: the newest backup is restored to a scratch directory and checked.
 func (f *Fleet) Rehearse(ctx context.Context) error {
 	job := Job("rehearsal")
 	all, err := f.Backups(ctx, job)
@@ -122,7 +125,13 @@ func (f *Fleet) Rehearse(ctx context.Context) error {
 		return err
 	}
 	b := newestGood(all)
-	if b == nil {
+	last := time.Time{}
+	for _, x := range all {
+		if x.Rehearsed != nil && x.Rehearsed.After(last) {
+			last = *x.Rehearsed
+		}
+	}
+	if b == nil || f.now().Sub(last) < rehearseEvery {
 		return nil
 	}
 	done, err := f.RehearseBackup(ctx, job, b.ID)
