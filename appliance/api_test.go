@@ -264,6 +264,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	var settings map[string]any
 	c.call("GET", "/settings", nil, 200, &settings)
+	c.rules()
 	c.call("GET", "/jobs", nil, 200, nil)
 	c.call("GET", "/jobs/sweep", nil, 200, nil)
 	c.call("GET", "/jobs/compaction/runs", nil, 200, nil)
@@ -310,6 +311,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", "/people", map[string]any{"name": "Short Stay", "mail": "short@noordhaven.example"}, 201, &one)
 	c.call("DELETE", "/people/"+one.ID, nil, 204, nil)
 	c.call("DELETE", "/people/"+iris, nil, 409, nil) // her Mac is still managed
+	c.backups()
 
 	for _, r := range c.routes {
 		if !c.called[r.method+" "+r.path] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"muster/appliance/fleet"
 	"muster/appliance/sim"
+	"muster/pki"
 	"muster/store"
 )
 
@@ -310,4 +312,94 @@ func TestBackupByCommandLine(t *testing.T) {
 	if err := restore(func(*RestoreConfig) {}); err == nil || !strings.Contains(err.Error(), "--replace") {
 		t.Errorf("over data without asking: %v", err)
 	}
+}
+
+// backups calls everything about backups, the recovery key and what follows a restore. It comes last: a restore ends all tokens.
+func (c *client) backups() {
+	c.t.Helper()
+	f, ctx := c.w.Appliance.fleet, c.t.Context()
+	c.call("POST", "/backups", nil, 409, nil) // no recovery key yet
+	var made struct {
+		Key     string                `json:"key"`
+		Pending fleet.PendingRecovery `json:"pending"`
+	}
+	c.call("POST", "/recovery-key", nil, 201, &made)
+	c.call("POST", "/recovery-key/proof", map[string]any{"parts": []string{"AAAAAA", "BBBBBB"}}, 422, nil)
+	_, groups := fleet.RecoveryGroups(made.Key)
+	c.call("POST", "/recovery-key/proof", map[string]any{"parts": []string{groups[made.Pending.Ask[0]-1], groups[made.Pending.Ask[1]-1]}}, 200, nil)
+	var key fleet.Recovery
+	c.call("GET", "/recovery-key", nil, 200, &key)
+	var b fleet.Backup
+	c.call("POST", "/backups", nil, 201, &b)
+	if !b.Verified || b.Recovery != key.Name || b.Recovery != made.Pending.Name {
+		c.t.Errorf("backup %+v for key %+v", b, key)
+	}
+	c.call("POST", "/backups/"+string(b.ID)+"/rehearsal", nil, 200, &b)
+	if b.Rehearsed == nil || b.Rehearsal != nil {
+		c.t.Errorf("rehearsal %+v", b)
+	}
+	header, raw := c.do("GET", "/backups/"+string(b.ID)+"/file", nil, 200, nil)
+	opener, err := store.ParseRecoveryKey(made.Key)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if sum, err := store.ReadBackup(ctx, bytes.NewReader(raw), opener, nil); err != nil || sum.SHA256 != b.SHA256 || !strings.Contains(header.Get("Content-Disposition"), b.File) {
+		c.t.Errorf("fetched backup: %+v, %v, %v", sum, err, header)
+	}
+	c.call("GET", "/backups", nil, 200, nil)
+	c.call("DELETE", "/backups/"+string(b.ID), nil, 204, nil)
+	c.call("GET", "/backups/"+string(b.ID)+"/file", nil, 404, nil)
+
+	// A device whose certificate is newer than the backup.
+	devices, err := f.Devices(ctx, c.w.Actor, fleet.DeviceFilter{State: fleet.Managed}, fleet.ListQuery{Limit: 1})
+	if err != nil || len(devices.Items) == 0 {
+		c.t.Fatalf("no managed device: %v", err)
+	}
+	d := devices.Items[0]
+	if _, err := f.Identify(ctx, c.w.forgotten(d)); !errors.Is(err, fleet.ErrNoRecord) {
+		c.t.Fatalf("a certificate without a record: %v", err)
+	}
+	if err := f.AfterRestore(ctx, time.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	_, c.token, err = f.CreateToken(ctx, c.w.Actor, "after", fleet.AllPermissions, time.Hour)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var restored fleet.Restored
+	c.call("GET", "/restored", nil, 200, &restored)
+	if !restored.Held || len(restored.Unknown) != 1 || restored.Unknown[0].Device != d.ID {
+		c.t.Fatalf("restored: %+v", restored)
+	}
+	var adopted thing
+	c.call("POST", "/restored/unknown/"+restored.Unknown[0].Fingerprint, map[string]any{}, 200, &adopted)
+	if adopted.ID != string(d.ID) {
+		c.t.Errorf("adopted %q, want %q", adopted.ID, d.ID)
+	}
+	c.call("POST", "/restored/release", map[string]any{"removals": len(restored.Removals) + 7}, 409, nil)
+	c.call("POST", "/restored/release", map[string]any{"removals": len(restored.Removals)}, 204, nil)
+	c.call("POST", "/restored/release", map[string]any{"removals": 0}, 409, nil)
+}
+
+// forgotten is a genuine certificate for a device's enrolment whose record was lost: it is issued in a transaction that does not commit.
+func (w *world) forgotten(d *fleet.Device) *x509.Certificate {
+	w.t.Helper()
+	var der []byte
+	lost := errors.New("lost")
+	err := w.Appliance.db.Update(w.t.Context(), func(tx store.Tx) error {
+		_, c, err := w.Appliance.pki.IssuePKCS12(tx, pki.Binding{Purpose: pki.Management, Enrolment: string(d.Enrolment), Subject: pkix.Name{CommonName: string(d.Enrolment)}}, "secret")
+		if err != nil {
+			return err
+		}
+		der = c.DER
+		return lost
+	})
+	if !errors.Is(err, lost) {
+		w.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cert
 }

@@ -71,7 +71,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	all := []string{"/", "/devices", "/people", "/people/new", "/groups", "/groups/new", "/invitations", "/invitations/new", "/profiles", "/profiles/new", "/receipts",
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
-		"/settings", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
+		"/settings", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/backup", "/settings/backup/key", "/restored", "/settings/tokens", "/settings/tokens/new", "/settings/register",
 		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles"}
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
@@ -103,6 +103,19 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	}
 	for _, g := range groups.Items {
 		add("/groups/", string(g.ID), "/edit", "/delete", "/members")
+	}
+	all = append(all, "/rules", "/rules/new?kind=cleanup", "/rules/new?kind=sync-expiry")
+	for _, kind := range fleet.StaleKinds {
+		rule, err := f.CreateStaleRule(ctx, w.Actor, fleet.StaleRuleInput{Kind: kind, Name: new("Walk " + string(kind))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := f.RunStaleRule(ctx, w.Actor, rule.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add("/rules/", string(rule.ID), "/edit", "/delete")
+		add("/rule-runs/", string(run.ID), "/allow")
 	}
 	profiles, err := f.Profiles(ctx, w.Actor, fleet.ListQuery{})
 	if err != nil {

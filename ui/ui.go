@@ -34,6 +34,7 @@ type Domain interface {
 	finder
 	jobsDomain
 	backupDomain
+	rulesDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -165,6 +166,7 @@ func (u *UI) routes() {
 	u.healthRoutes()
 	u.jobRoutes()
 	u.backupRoutes()
+	u.rulesRoutes()
 	u.helpRoutes()
 }
 

@@ -171,6 +171,9 @@ func hideIn(v any) (changed bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, x := range v {
+			if x == SecretShown || x == secretChanged {
+				continue // hidden already
+			}
 			if _, isBool := x.(bool); x != nil && !isBool && isSecret(k) {
 				v[k] = "(hidden)"
 				changed = true

@@ -73,8 +73,9 @@ type Order struct {
 	ID          OrderID
 	Step        Step
 	Device      *Device
-	Person      *Person    // nil without one; shared, not to be changed
-	Profiles    []*Profile // of Unit, in the unit's order; shared, not to be changed
+	Person      *Person                // nil without one; shared, not to be changed
+	Profiles    []*Profile             // of Unit, in the unit's order; shared, not to be changed
+	Refs        map[ProfileID]*Profile // what those of an installation refer to and travels in other units; shared, not to be changed
 	Action      *Action
 	PIN         string               // opened, for lock and wipe of a Mac
 	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit

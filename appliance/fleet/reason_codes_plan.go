@@ -52,6 +52,8 @@ func planReasonCodes() map[string][]string {
 		"action.done":         nil,
 		"action.nothing-left": nil,
 		"action.unknown":      nil,
+		"wipe.unknown":        nil,
+		"wipe.not-done":       nil,
 		"action.expired":      nil,
 		"action.cancelled":    {"by"},
 		"action.overtaken":    {"by"},

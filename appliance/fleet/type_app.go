@@ -15,7 +15,7 @@ func appDeclaration() Declaration {
 	pc := []Platform{Windows}
 	return Declaration{
 		Type:     TypeApp,
-		Targets:  deviceTargets(Windows),
+		Targets:  targetsOf(TypeApp),
 		NameHint: "profile.app.name-hint",
 		Check:    checkApp,
 		Fields: []Field{

@@ -70,7 +70,33 @@ func (f *Fleet) wantedOf(c *config, d *Device, p *Person, in map[GroupID]bool) (
 		fits[pr.ID] = true
 		out = append(out, pr)
 	}
-	return f.withoutTwins(c, p, out, unfit, d)
+	out, unfit = f.withoutTwins(c, p, out, unfit, d)
+	if m, ok := f.modules[d.Platform].(FindsConflicts); ok {
+		return withoutConflicts(m, d, p, out, unfit)
+	}
+	return out, unfit
+}
+
+// FindsConflicts is met by platforms that put several profiles into one document: it names those that would set one thing differently. None
+// of them is delivered, since which of them counted would be chance.
+type FindsConflicts interface {
+	Conflicts(d *Device, p *Person, wanted []*Profile) map[ProfileID]Reason
+}
+
+func withoutConflicts(m FindsConflicts, d *Device, p *Person, in []*Profile, unfit []Unfit) ([]*Profile, []Unfit) {
+	found := m.Conflicts(d, p, in)
+	if len(found) == 0 {
+		return in, unfit
+	}
+	var out []*Profile
+	for _, pr := range in {
+		if r, ok := found[pr.ID]; ok {
+			unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict, Reason: r})
+			continue
+		}
+		out = append(out, pr)
+	}
+	return out, unfit
 }
 
 // assigned says whether the assignments reach a device with this person and these groups. Exclusion wins.
@@ -136,14 +162,13 @@ func missingRef(c *config, pr *Profile, fits map[ProfileID]bool) ProfileID {
 	return ""
 }
 
-// withoutTwins takes out mail accounts with one address on one host (B8): a device takes only one of them and which one would
-// be chance, so that none is delivered and each names the other.
+// withoutTwins takes out mail accounts with one address on one host (B8), and networks of one name: a device takes only one of them and which
+// one would be chance, so that none is delivered and each names the other.
 func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit, d *Device) ([]*Profile, []Unfit) {
 	byAccount := map[string][]*Profile{}
 	key := map[ProfileID]string{}
 	for _, pr := range in {
-		if pr.Type == TypeEmail {
-			k := accountKey(c.values[pr.ID], p)
+		if k := twinKey(pr.Type, c.values[pr.ID], p); k != "" {
 			key[pr.ID] = k
 			byAccount[k] = append(byAccount[k], pr)
 		}
@@ -154,7 +179,7 @@ func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit,
 	var out []*Profile
 	for _, pr := range in {
 		twins := byAccount[key[pr.ID]]
-		if pr.Type != TypeEmail || len(twins) == 1 {
+		if key[pr.ID] == "" || len(twins) == 1 {
 			out = append(out, pr)
 			continue
 		}
@@ -165,9 +190,27 @@ func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit,
 			}
 		}
 		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict,
-			Reason: Why("profile.same-account", "other", strings.Join(others, ", "))})
+			Reason: twinReason(pr.Type, strings.Join(others, ", "))})
 	}
 	return out, unfit
+}
+
+// twinKey tells apart things of which a device can have only one; "" for what it may have any number of.
+func twinKey(t ProfileType, v Values, p *Person) string {
+	switch t {
+	case TypeEmail:
+		return accountKey(v, p)
+	case TypeWiFi:
+		return networkKey(v)
+	}
+	return ""
+}
+
+func twinReason(t ProfileType, others string) Reason {
+	if t == TypeWiFi {
+		return Why("profile.same-network", "other", others)
+	}
+	return Why("profile.same-account", "other", others)
 }
 
 // accountKey is what tells mail accounts apart on a device: address and host.

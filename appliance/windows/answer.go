@@ -226,6 +226,8 @@ func (c check) matches(v *string) bool {
 		a, err := decodeBase64(got)
 		b, err2 := base64.StdEncoding.DecodeString(c.Want)
 		return err == nil && err2 == nil && bytes.Equal(a, b)
+	case "xml":
+		return holdsXML(c.Want, got)
 	case "int":
 		a, err := strconv.Atoi(got)
 		b, err2 := strconv.Atoi(c.Want)

@@ -28,7 +28,7 @@ type delivery struct {
 type check struct {
 	URI  string `json:"uri"`
 	Want string `json:"want"`
-	Kind string `json:"kind,omitempty"` // "b64", "int"; "" = text
+	Kind string `json:"kind,omitempty"` // "b64", "int", "xml"; "" = text
 }
 
 func (d *delivery) id() string { return string(d.Enrolment) + "/" + d.Unit }

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -87,7 +88,7 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 	if err != nil {
 		return err
 	}
-	r, err := (&rendering{order: o, root: w.pki.Root(), scepURL: deviceURL(s) + scepPath}).unit()
+	r, err := (&rendering{order: o, root: w.pki.Root(), issuers: []*x509.Certificate{w.pki.Issuing(), w.pki.Root()}, scepURL: deviceURL(s) + scepPath}).unit()
 	if err != nil {
 		return ours(err)
 	}

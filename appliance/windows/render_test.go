@@ -64,11 +64,12 @@ func everything(t testing.TB) map[string]sending {
 	t.Helper()
 	root, other := testCertificate(t, "root.pem"), testCertificate(t, "other.pem")
 	otherPEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Raw}))
+	refs := map[fleet.ProfileID]*fleet.Profile{"01OTHER": profileOf(t, "01OTHER", fleet.TypeTrustedRoot, map[string]any{"source": "uploaded", "certificate": otherPEM})}
 	unit := func(key string, ch fleet.Channel, list ...*fleet.Profile) sending {
 		u := &fleet.Unit{Key: key, Channel: ch, Version: "0123456789abcdef"}
-		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{}, Person: ada, Profiles: list,
+		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{}, Person: ada, Profiles: list, Refs: refs,
 			Secrets: map[fleet.ProfileID]string{"01IDENTITY": "CHALLENGE<&>"}}
-		r, err := (&rendering{order: o, root: root, scepURL: "https://mdm.example.org/scep"}).unit()
+		r, err := (&rendering{order: o, root: root, issuers: []*x509.Certificate{other, root}, scepURL: "https://mdm.example.org/scep"}).unit()
 		must(t, err)
 		return sending{&job{Order: o.ID, Step: o.Step.Kind, Batches: r.batches}, r}
 	}
@@ -97,6 +98,16 @@ func everything(t testing.TB) map[string]sending {
 			"sender_name": "{{name}}", "host": "imap.example.org", "port": 993, "smtp_host": "smtp.example.org", "smtp_port": 587, "smtp_sign_in": true, "user_name_from": "mail"})),
 		"msi": unit(unitApp+"01APP", fleet.DeviceChannel, profileOf(t, "01APP", fleet.TypeApp, map[string]any{"kind": "msi", "product_code": "5b0a6f2e-8f6b-4a7c-9b1e-3b6c7f0e1a22", "version": "1.4.0",
 			"url": "https://files.example.org/agent.msi?a=1&b=2", "sha256": strings.Repeat("9f86d081", 8), "arguments": `/quiet PROPERTY="a b"`, "timeout": 10, "retries": 3, "retry_interval": 5})),
+		"wifi": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Café / 1 & <2>", "hidden": true, "auto_join": true, "security": "personal",
+			"password": "correct & <horse>", "proxy": "auto", "proxy_url": "https://proxy.example.org/p.pac"})),
+		"wifi-open": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Guests", "security": "open", "auto_join": false, "proxy": "auto"})),
+		"wifi-wpa3": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "security": "personal", "wpa3_only": true, "password": strings.Repeat("0a", 32), "proxy": "none"})),
+		"wifi-tls": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "tls",
+			"identity": "01IDENTITY", "root": "01OTHER", "server_names": "radius.example.org *.radius.example.org", "proxy": "none"})),
+		"wifi-peap": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "peap", "wpa3_only": true,
+			"user_name": "{{upn}}", "outer_identity": "anonymous@example.org", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
+		"wifi-ttls": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "ttls", "inner": "pap",
+			"user_name": "{{upn}}", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
 		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},

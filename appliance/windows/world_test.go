@@ -177,6 +177,7 @@ type pc struct {
 	seen    []sentCommand          // commands in order
 	hook    func(sentCommand)      // after each
 	mute    func(sentCommand) bool // no Status for it
+	missing []string               // leaves that a Replace does not create
 	session int
 	msg     int
 	left    bool
@@ -573,6 +574,10 @@ func (p *pc) obey(c sentCommand, say func(sentCommand, int, string)) {
 		p.tree[c.uri] = c.data
 		say(c, 200, "")
 	case "Replace":
+		if !there && slices.Contains(p.missing, c.uri) {
+			say(c, 404, "")
+			return
+		}
 		p.tree[c.uri] = c.data
 		say(c, 200, "")
 	case "Delete":
