@@ -49,6 +49,7 @@ func (q *Request) settingsTabs(current string) []Tab {
 var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
+	{"android", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},
 	{"backup", string(fleet.SettingsRead)},
