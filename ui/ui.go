@@ -175,6 +175,7 @@ func (u *UI) routes() {
 	u.tokenRoutes()
 	u.settingsRoutes()
 	u.appleRoutes()
+	u.pcSettingsRoutes()
 	u.googleRoutes()
 	u.registerRoutes()
 	u.searchRoutes()
