@@ -101,6 +101,11 @@ func (f *Fleet) beginRun(tx store.Tx, a Actor, r *StaleRule) (*StaleRun, error) 
 	if r.Run != "" {
 		return nil, Refuse(ErrConflict, "rule.running", "rule", r.Name)
 	}
+	if held, err := f.Held(tx); err != nil {
+		return nil, err
+	} else if held {
+		return nil, Refuse(ErrConflict, "waiting.restored")
+	}
 	covered, err := f.population(tx, r)
 	if err != nil {
 		return nil, err
@@ -158,6 +163,9 @@ func (f *Fleet) StartStaleRuns(ctx context.Context, a Actor, k StaleKind) (int, 
 	}
 	var ids []StaleRuleID
 	err := f.db.View(ctx, func(tx store.Tx) error {
+		if held, err := f.Held(tx); held || err != nil {
+			return err
+		}
 		return staleRules.Each(tx, store.Query{Index: "kind", Value: string(k)}, func(r *StaleRule) (bool, error) {
 			if !r.Off && r.Run == "" {
 				ids = append(ids, r.ID)
@@ -235,6 +243,9 @@ func (f *Fleet) AdvanceStaleRuns(ctx context.Context, a Actor) (int, error) {
 	}
 	var open []*StaleRun
 	if err := f.db.View(ctx, func(tx store.Tx) error {
+		if held, err := f.Held(tx); held || err != nil {
+			return err
+		}
 		return staleRuns.Each(tx, store.Query{Index: "open"}, func(r *StaleRun) (bool, error) {
 			open = append(open, r)
 			return true, nil
