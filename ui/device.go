@@ -150,6 +150,9 @@ func (q *Request) deviceAbout(page *devicePage, _ []fleet.ProfileStatus) error {
 		add("person", q.T("device.about.person.none"), false)
 	}
 	add("ownership", q.word("ownership", string(d.Ownership)), false)
+	if d.Mode != fleet.ModeDevice {
+		add("mode", q.word("mode", string(d.Mode)), false)
+	}
 	add("model", model, false)
 	add("system", systemWord(d.Platform, d.OSVersion), false)
 	if d.Serial != "" {
