@@ -32,6 +32,7 @@ func profileReasonCodes() map[string][]string {
 		"email.asked-again":                  {"devices"},
 		"identity.renewed-too-early":         {"lifetime"},
 		"profile.same-network":               {"other"},
+		"secret.other-place":                 nil,
 		"secret.type-again":                  nil,
 		"wifi.name-too-long":                 nil,
 		"wifi.key-characters":                nil,
