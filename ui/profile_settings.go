@@ -236,6 +236,8 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 		f.Type = "choices"
 	case fleet.KindCertificate:
 		f.Type, f.Mono, f.Rows, f.File = "textarea", true, 8, true
+	case fleet.KindJSON:
+		f.Type, f.Mono, f.Rows = "textarea", true, 8
 	case fleet.KindURL:
 		f.Type = "url"
 	case fleet.KindHosts:

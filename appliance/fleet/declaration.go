@@ -26,6 +26,7 @@ const (
 	KindCertificate = "certificate" // text: PEM, or DER in base64; kept as PEM
 	KindProfile     = "profile"     // id of another profile, of type RefType
 	KindSecret      = "secret"      // sealed at rest and never shown again: see secret_field.go
+	KindJSON        = "json"        // an object; templates may stand in its texts
 	KindHosts       = "hosts"       // host names, with * for a label, kept with one blank between them
 )
 
@@ -40,6 +41,9 @@ var declarations = []Declaration{
 	identityDeclaration(),
 	passcodeDeclaration(),
 	appDeclaration(),
+	workSharingDeclaration(),
+	personalUseDeclaration(),
+	kioskDeclaration(),
 }
 
 // ProfileTypes returns all declarations in the order of the UI.
@@ -190,6 +194,9 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 	}
 	if fd.Kind == KindCertificate {
 		return fd.checkCertificate(name, s, bad)
+	}
+	if fd.Kind == KindJSON {
+		return fd.checkJSON(name, s, bad)
 	}
 	if fd.Kind == KindSecret {
 		return s, fd.checkSecret(name, s, bad)
