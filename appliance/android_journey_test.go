@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -19,19 +18,26 @@ type androids struct {
 
 func newAndroids(t *testing.T) *androids { return newAndroidsWith(t, true, func(*Config) {}) }
 
-// newAndroidsWith leaves notifications away where they are not wanted: devices are then looked over.
-func newAndroidsWith(t *testing.T, notified bool, change func(*Config)) *androids {
+// newWorldWithGoogle is a world that would reach the stand-in for Google, with nothing set up.
+func newWorldWithGoogle(t *testing.T, change func(*Config)) (*world, *sim.Google) {
 	t.Helper()
 	google, err := sim.NewGoogle()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { google.Close() })
-	w := &androids{google: google}
-	w.world = newWorldWith(t, t.TempDir(), func(c *Config) {
+	return newWorldWith(t, t.TempDir(), func(c *Config) {
 		c.Google = GoogleService{Management: google.URL(), PubSub: google.PubSubURL(), Roots: google.Roots(), PollEvery: 200 * time.Millisecond, Backoff: 5 * time.Millisecond, Rate: 500}
 		change(c)
-	})
+	}), google
+}
+
+// newAndroidsWith leaves notifications away where they are not wanted: devices are then looked over.
+func newAndroidsWith(t *testing.T, notified bool, change func(*Config)) *androids {
+	t.Helper()
+	w := &androids{}
+	w.world, w.google = newWorldWithGoogle(t, change)
+	google := w.google
 	in := fleet.GoogleInput{Kind: fleet.GoogleOwn, KeyFile: string(google.ServiceAccount())}
 	if notified {
 		in.Topic, in.Subscription = "projects/"+google.Project()+"/topics/muster", "projects/"+google.Project()+"/subscriptions/muster"
@@ -98,20 +104,7 @@ func (w *androids) phone(person string, m fleet.Mode, o sim.AndroidOptions) (*si
 	if err := d.EnrolToken(w.t.Context(), entry.Token); err != nil {
 		w.t.Fatalf("enrolling: %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); d.Run(ctx) }()
-	w.t.Cleanup(func() { cancel(); <-done })
-	name := d.State().Name
-	var id fleet.DeviceID
-	w.eventually("the Android is known", func() bool {
-		who, err := w.Appliance.fleet.IdentifyService(w.t.Context(), name)
-		if err == nil {
-			id = who.Device
-		}
-		return err == nil
-	})
-	return d, id
+	return d, w.live(d)
 }
 
 // act orders an action, confirmed by name.
@@ -215,7 +208,9 @@ func TestAndroidCompanyDevices(t *testing.T) {
 	managed, managedID := w.phone("Carla", fleet.ModeFullyManaged, sim.AndroidOptions{Seed: 12, Password: "2580"})
 	kiosk, kioskID := w.phone("", fleet.ModeKiosk, sim.AndroidOptions{Seed: 13})
 	for id, name := range map[fleet.DeviceID]string{sharedID: "Personal side", kioskID: "Front desk"} {
-		w.eventually(name+" has arrived", func() bool { return slices.Contains(w.succeeded(id), name) || w.statuses(id)[name].Status == fleet.StatusPending })
+		w.eventually(name+" has arrived", func() bool {
+			return slices.Contains(w.succeeded(id), name) || w.statuses(id)[name].Status == fleet.StatusPending
+		})
 	}
 	if s := w.statuses(managedID)["Personal side"]; s.Status != fleet.StatusNotApplicable {
 		t.Errorf("rules for a personal side on a device without one: %s", s.Status)
@@ -317,7 +312,9 @@ func TestAndroidThroughTrouble(t *testing.T) {
 // anew, the former life is closed with a receipt.
 func TestAndroidNotificationsAndFarewell(t *testing.T) {
 	w := newAndroids(t)
-	w.google.Change(func(c *sim.GoogleConditions) { c.Duplicated, c.Shuffled, c.Oddities, c.NotModified = true, true, true, true })
+	w.google.Change(func(c *sim.GoogleConditions) {
+		c.Duplicated, c.Shuffled, c.Oddities, c.NotModified = true, true, true, true
+	})
 	w.profile(fleet.TypePasscode, "Password first", `{"min_length":4}`)
 	phone, id := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 31, Mood: sim.AndroidMood{RefusesPassword: true}})
 	w.eventually("it waits for the person", func() bool { return w.statuses(id)["Password first"].Status == fleet.StatusWaitsPerson })
@@ -327,7 +324,9 @@ func TestAndroidNotificationsAndFarewell(t *testing.T) {
 	phone.SetPassword("97531")
 	w.eventually("the password meets the rules", func() bool { return w.statuses(id)["Password first"].Status == fleet.StatusSucceeded })
 	gaps, err := w.Appliance.fleet.FactGaps(t.Context(), w.Actor, id)
-	if err != nil || !slices.ContainsFunc(gaps, func(g fleet.FactGap) bool { return g.Key == fleet.FactWiFiMAC && g.Reason.Code == "android.gap.personal-12" }) {
+	if err != nil || !slices.ContainsFunc(gaps, func(g fleet.FactGap) bool {
+		return g.Key == fleet.FactWiFiMAC && g.Reason.Code == "android.gap.personal-12"
+	}) {
 		t.Errorf("gaps: %+v, %v", gaps, err)
 	}
 

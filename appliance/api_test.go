@@ -131,10 +131,11 @@ type things struct {
 
 // Every operation of the document is called with success at least once, by one administrator's working day.
 func TestEveryAPIRoute(t *testing.T) {
-	w := newWorld(t)
+	w, google := newWorldWithGoogle(t, func(*Config) {})
 	c := newClient(t, w)
 	var one thing
 	var many things
+	setUpGoogle(t, c, google)
 
 	c.call("GET", "/me", nil, 200, nil)
 	c.call("GET", "/overview", nil, 200, nil)
@@ -225,6 +226,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	c.call("GET", "/profiles/"+profile+"/status", nil, 200, nil)
 	c.call("GET", "/profiles/"+profile+"/counts", nil, 200, nil)
+	c.call("GET", dev+"/gaps", nil, 200, nil)
 	c.call("POST", dev+"/actions", map[string]any{"action": "sync"}, 201, &one)
 	c.call("GET", dev+"/actions/"+one.ID, nil, 200, nil)
 
@@ -272,6 +274,13 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", "/jobs/compaction/run", nil, 202, nil)
 	settings["organisation"] = "Noordhaven Architecten BV"
 	c.call("PUT", "/settings", settings, 200, nil)
+	c.call("GET", "/settings/windows-push", nil, 404, nil)
+	c.call("PUT", "/settings/windows-push", map[string]any{"family": "nonsense", "sid": "s-1", "secret": "x"}, 422, nil)
+	c.call("PUT", "/settings/windows-push", map[string]any{"family": "Example.Muster_8wekyb3d8bbwe", "sid": "S-1-15-2-1-2-3-4-5-6-7", "secret": "Q0x~secret"}, 200, nil)
+	if _, raw := c.do("GET", "/settings/windows-push", nil, 200, nil); strings.Contains(string(raw), "Q0x") || !strings.Contains(string(raw), "ms-app://s-1-15-2-1") {
+		t.Errorf("push for PCs reads back as %s", raw)
+	}
+	c.call("DELETE", "/settings/windows-push", nil, 204, nil)
 	c.call("GET", "/settings/push", nil, 200, nil)
 	var csr struct{ Request string }
 	c.call("POST", "/settings/push/request", nil, 201, &csr)

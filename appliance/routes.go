@@ -21,14 +21,14 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
-		WindowsCode: a.windowsCode, WindowsTicket: a.windows.TicketFor, HandOver: handOver, System: a.system,
+		WindowsCode: a.windowsCode, WindowsTicket: a.windows.TicketFor, HandOver: handOver, AndroidEntry: a.androidEntry, Google: a.android, System: a.system,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
-	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Google: a.android, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)

@@ -94,7 +94,7 @@ func (f *Fleet) CheckProfile(ctx context.Context, a Actor, in ProfileInput) (not
 		if err != nil {
 			return err
 		}
-		notes = f.platformNotes(p)
+		notes = append(f.platformNotes(p), f.moduleNotes(p)...)
 		more, err := f.accountNotes(tx, a, old, p)
 		notes = append(notes, more...)
 		return err
@@ -130,9 +130,16 @@ func (f *Fleet) platformNotes(p *Profile) []Reason {
 			continue
 		}
 		notes = append(notes, said...)
+		if pl == IOS || pl == IPadOS {
+			for _, fd := range d.Fields {
+				if fd.Supervised && fd.Honours(pl) && v.Bool(fd.Key) {
+					notes = append(notes, Why("profile.setting-supervised", "type", string(p.Type), "setting", fd.Key, "platform", string(pl)))
+				}
+			}
+		}
 		for _, fd := range d.Fields {
 			x, set := v[fd.Key]
-			if !set || fd.honours(pl) || !v.Counts(d, fd) || sameValue(x, fd.Default) {
+			if !set || fd.Honours(pl) || !v.Counts(d, fd) || sameValue(x, fd.Default) {
 				continue
 			}
 			notes = append(notes, Why("profile.setting-not-on-platform", "type", string(p.Type), "setting", fd.Key, "platform", string(pl)))
@@ -165,7 +172,7 @@ func (f *Fleet) accountNotes(tx store.Tx, a Actor, old, p *Profile) ([]Reason, e
 		notes = append(notes, Why("email.existing-account-blocks"))
 	}
 	if slices.Contains(p.Platforms, Windows) {
-		notes = append(notes, Why("email.windows-mail-ended"))
+		notes = append(notes, Why("email.windows-mail-ended"), Why("email.existing-account-overwritten"))
 	}
 	if v.String("sign_in") == "certificate" {
 		return notes, nil
