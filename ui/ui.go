@@ -34,6 +34,7 @@ type Domain interface {
 	googleDomain
 	finder
 	jobsDomain
+	backupDomain
 	rulesDomain
 }
 
@@ -180,6 +181,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.backupRoutes()
 	u.rulesRoutes()
 	u.helpRoutes()
 }
