@@ -212,13 +212,14 @@ func TestWalk(t *testing.T) {
 	w.device(sim.Options{Kind: sim.IPhone, Seed: 3, ManualAccount: "carla@noordhaven.example"}, "Carla", fleet.Personal)
 	_, leaver := w.device(sim.Options{Kind: sim.IPhone, Seed: 4}, "Eva", fleet.Personal)
 	delivered(leaver)
-	d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, leaver, fleet.ActRetire, fleet.ActionOptions{}, d.Name); err != nil {
-		t.Fatal(err)
-	}
+	w.eventually("the leaver's name has settled, and confirms", func() bool {
+		d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Appliance.fleet.Act(t.Context(), w.Actor, leaver, fleet.ActRetire, fleet.ActionOptions{}, d.Name)
+		return err == nil
+	})
 	w.eventually("the leaver is retired", func() bool {
 		d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
 		return err == nil && d.State == fleet.Retired
