@@ -89,18 +89,13 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err := prepareDataDir(c.Data, c.demo); err != nil {
 		return nil, err
 	}
-	keys, err := store.OpenKeys(c.Data, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("seal key: %w", err)
-	}
-	a.db, err = store.Open(c.Data, store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
-	if err != nil {
-		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
+	if a.db, err = openData(ctx, &c); err != nil {
+		return nil, err
 	}
 	if a.pki, err = pki.Open(ctx, a.db, pki.Config{Organisation: "Muster", BaseURL: revocationBase(c), Clock: c.Clock, Logger: a.log}); err != nil {
 		return nil, fmt.Errorf("opening the certificate authority: %w", err)
 	}
-	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings()}); err != nil {
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), BackupDir: c.BackupDir, Version: Version}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)
@@ -112,11 +107,11 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Push: c.wns(), Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
-	a.fleet.Use(a.windows, nil)
+	a.fleet.Use(a.windows, a.windows)
 	a.android, err = android.New(android.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, ManagementURL: c.Google.Management, PubSubURL: c.Google.PubSub,
 		Roots: c.Google.Roots, PollEvery: c.Google.PollEvery, Backoff: c.Google.Backoff, Rate: c.Google.Rate, Clock: c.Clock, Logger: a.log})
 	if err != nil {

@@ -7,11 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"muster/store"
 )
 
 // TLSMode says where the listener's certificate comes from.
@@ -24,21 +27,28 @@ const (
 
 // Config is what `muster serve` takes. Every field is a flag, and MUSTER_<FLAG> in the environment.
 type Config struct {
-	Data      string  // data directory
-	Key       string  // seal key file, outside Data
-	Listen    string  // address of the browsers' TLS listener
-	URL       string  // public address
-	DeviceURL string  // address that devices call; another port than URL's makes a second listener
-	TLS       TLSMode // where the certificate comes from
-	TLSCert   string
-	TLSKey    string
-	HTTP      string // plain-HTTP listener for CRL, OCSP and redirects; empty = none
-	SetupFile string // where the one-time set-up link is written when there is no terminal
+	Data        string  // data directory
+	Key         string  // seal key file, outside Data
+	Listen      string  // address of the browsers' TLS listener
+	URL         string  // public address
+	DeviceURL   string  // address that devices call; another port than URL's makes a second listener
+	TLS         TLSMode // where the certificate comes from
+	TLSCert     string
+	TLSKey      string
+	HTTP        string // plain-HTTP listener for CRL, OCSP and redirects; empty = none
+	BackupDir   string // where backups are written; empty = <data>/backups
+	UpgradeBare bool   // migrate without a backup before
+	SetupFile   string // where the one-time set-up link is written when there is no terminal
 
-	Logger *slog.Logger     // nil = text on standard error
-	Clock  func() time.Time // nil = time.Now
-	Push   PushService      // zero = Apple's
-	Google GoogleService    // zero = Google's
+	Logger *slog.Logger      // nil = text on standard error
+	Clock  func() time.Time  // nil = time.Now
+	Push   PushService       // zero = Apple's
+	Google GoogleService     // zero = Google's
+	WNS    http.RoundTripper // to Microsoft's push service; nil = the system's network, in the demo none
+
+	schema     int                    // zero = schemaNow; tests upgrade to others
+	migrations []store.Migration      // nil = migrations
+	free       func() (uint64, error) // nil = asks the file system of Data
 
 	demo bool
 }
@@ -46,7 +56,7 @@ type Config struct {
 // flags declares every flag of serve on fs.
 func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Data, "data", defaultDataDir(), "data `directory`")
-	fs.StringVar(&c.Key, "key", "", "seal key `file`, outside the data directory (default: the systemd credential, else <config dir>/muster/seal.key)")
+	fs.StringVar(&c.Key, "key", "", "seal key `file`, outside the data directory, or env:NAME for a variable that holds it (default: MUSTER_SEAL_KEY, the systemd credential, else <config dir>/muster/seal.key)")
 	fs.StringVar(&c.Listen, "listen", ":8443", "`address` to listen on")
 	fs.StringVar(&c.URL, "url", "", "public `URL`, as people type it (default: https://<host name>:<port>)")
 	fs.StringVar(&c.DeviceURL, "device-url", "", "`URL` that devices call; another host name or port than --url keeps certificate questions away from browsers")
@@ -54,6 +64,8 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain `file` (PEM), with --tls files")
 	fs.StringVar(&c.TLSKey, "tls-key", "", "private key `file` (PEM), with --tls files")
 	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP and redirects only (usually :80)")
+	fs.StringVar(&c.BackupDir, "backup-dir", "", "`directory` that backups are written to, best on another disk (default: <data>/backups)")
+	fs.BoolVar(&c.UpgradeBare, "upgrade-without-backup", false, "migrate the data of an older version although no backup can be made before")
 	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
 }
 
@@ -117,6 +129,12 @@ func (c *Config) complete() error {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.schema == 0 {
+		c.schema = schemaNow
+	}
+	if c.migrations == nil {
+		c.migrations = migrations
+	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return UsageError{fmt.Sprintf("--listen %q: want host:port, for example :8443", c.Listen)}
@@ -157,14 +175,23 @@ func (c *Config) complete() error {
 			return err
 		}
 	}
+	if c.BackupDir == "" {
+		c.BackupDir = filepath.Join(c.Data, "backups")
+	}
 	if c.SetupFile == "" {
 		c.SetupFile = filepath.Join(c.Data, "setup-link")
 	}
 	return nil
 }
 
-// defaultKeyPath is the systemd credential where there is one, else a file in the configuration directory.
+// sealKeyVariable may hold the seal key itself, for containers that get their secrets so.
+const sealKeyVariable = "MUSTER_SEAL_KEY"
+
+// defaultKeyPath is the environment's key where there is one, then the systemd credential, else a file in the configuration directory.
 func defaultKeyPath() (string, error) {
+	if os.Getenv(sealKeyVariable) != "" {
+		return "env:" + sealKeyVariable, nil
+	}
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		return filepath.Join(dir, "seal.key"), nil
 	}
@@ -197,4 +224,19 @@ func newFlagSet(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet("muster "+name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	return fs
+}
+
+// wns is the way to Microsoft's push service; the demo has none.
+func (c Config) wns() http.RoundTripper {
+	if c.WNS == nil && c.demo {
+		return noNetwork{}
+	}
+	return c.WNS
+}
+
+// noNetwork reaches nobody.
+type noNetwork struct{}
+
+func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("the demo contacts nobody")
 }

@@ -159,6 +159,9 @@ func (d *DemoRun) histories(ctx context.Context) error {
 		return err
 	}
 	f := d.Appliance.fleet
+	if _, err := f.CreateStaleRule(ctx, d.Actor, fleet.StaleRuleInput{Kind: fleet.Cleanup, Name: new("Silent for half a year"), Description: new("Phones in drawers")}); err != nil {
+		return fmt.Errorf("the demo's rule: %w", err)
+	}
 	for _, dev := range d.Devices {
 		if dev.part.order == "" {
 			continue

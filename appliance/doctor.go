@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"muster/store"
 	"net"
 	"net/http"
 	"os"
@@ -87,6 +88,10 @@ func checkFiles(c Config) []Finding {
 	key, err := os.Stat(c.Key)
 	abs, _ := filepath.Abs(c.Key)
 	switch {
+	case strings.HasPrefix(c.Key, "env:"):
+		if err := store.CheckSealKey(c.Data, c.Key); err != nil && info != nil {
+			out = append(out, Finding{"fail", err.Error(), "give the server the seal key that the data were made with"})
+		}
 	case err != nil && info != nil:
 		out = append(out, Finding{"fail", "the seal key " + c.Key + " is not there: without it the data cannot be read by anyone", "put it back from where you keep it, or name it with --key"})
 	case err == nil && key.Mode().Perm()&0o077 != 0:
@@ -94,7 +99,7 @@ func checkFiles(c Config) []Finding {
 	case err == nil:
 		out = append(out, Finding{"ok", "seal key " + c.Key, ""})
 	}
-	if free, ok := freeBytes(c.Data); ok && free < 1<<30 {
+	if free, ok := store.FreeBytes(c.Data); ok && free < 1<<30 {
 		out = append(out, Finding{"warn", fmt.Sprintf("less than 1 GB free under %s (%d MB)", c.Data, free>>20), "make room: a full disk stops all changes"})
 	}
 	return out

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"muster/store"
 	"os"
 	"runtime"
 	"strconv"
@@ -21,10 +22,14 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 	add := func(severity, object, code string, pairs ...string) {
 		out = append(out, fleet.NewNeed(severity, object, fleet.Why(code, pairs...)))
 	}
-	if a.db.Stats().Failed {
+	stats := a.db.Stats()
+	if stats.NoRoom {
+		add(fleet.SeverityError, "store", "need.store-full")
+	}
+	if stats.Failed {
 		add(fleet.SeverityError, "store", "need.store-failed")
 	}
-	if free, ok := freeBytes(a.config.Data); ok && free < freeWarns {
+	if free, ok := store.FreeBytes(a.config.Data); ok && free < freeWarns {
 		severity := fleet.SeverityWarning
 		if free < freeFails {
 			severity = fleet.SeverityError

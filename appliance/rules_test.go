@@ -1,6 +1,11 @@
 package appliance
 
 import (
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +107,150 @@ func (c *client) fresh() {
 	if _, c.token, err = c.w.Appliance.fleet.CreateToken(c.t.Context(), c.w.Actor, "later", fleet.AllPermissions, time.Hour); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// kill -9 again and again while jobs run a cleanup rule: the run goes on where it was, and every silent device is deleted exactly once.
+func TestKillNineDuringACleanupRun(t *testing.T) {
+	clock := &movingClock{}
+	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.Clock = clock.now })
+	var ids []fleet.DeviceID
+	for i := range 8 {
+		p := sim.NewApple(sim.Options{Kind: sim.IPhone, Name: "Silent", Seed: int64(950 + i), Roots: w.roots, Push: w.APNs})
+		if err := p.Enrol(t.Context(), w.invitation("", fleet.IOS, fleet.Corporate, 1)); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, w.find(p))
+	}
+	rule, err := w.Appliance.fleet.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: fleet.Cleanup, Name: new("Silent"), Days: new(90), Share: new(100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	ahead := 92 * 24 * time.Hour
+	for _, on := range []string{"rule", "device", "device"} { // the first dies while it begins the run, the others while they give orders
+		child := w.child(childConfig{Ahead: ahead, DieOn: on})
+		late := time.AfterFunc(20*time.Second, func() { child.Process.Kill() })
+		child.Wait()
+		if !late.Stop() {
+			t.Fatalf("the appliance changed no %s", on)
+		}
+		ahead += 25 * time.Hour
+	}
+	clock.advance(ahead + 25*time.Hour)
+	w.start()
+	var runs fleet.List[*fleet.StaleRun]
+	w.eventually("the run is done", func() bool {
+		w.Appliance.jobs.Look()
+		if runs, err = w.Appliance.fleet.StaleRuns(t.Context(), w.Actor, rule.ID, fleet.ListQuery{}); err != nil {
+			t.Fatal(err)
+		}
+		open := slices.ContainsFunc(runs.Items, func(r *fleet.StaleRun) bool { return r.Ended == nil })
+		if open && w.job("rules").Running == nil && runs.Items[0].State == fleet.RunAsking && clock.now().Before(runs.Items[0].JudgeAt) {
+			clock.advance(25 * time.Hour) // however far the killed ones came
+		}
+		return len(runs.Items) > 0 && !open
+	})
+	cut := 0
+	for _, name := range []string{"cleanup", "rules"} {
+		l, err := w.Appliance.fleet.JobRuns(t.Context(), w.Actor, name, fleet.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range l.Items {
+			if r.Outcome == "interrupted" {
+				cut++
+			}
+		}
+	}
+	if cut < 2 {
+		t.Errorf("only %d runs of jobs were cut off: the kills missed them", cut)
+	}
+	taken := 0
+	for _, r := range runs.Items {
+		taken += r.Outcomes[fleet.OutcomeOrdered]
+	}
+	if taken != len(ids) {
+		t.Errorf("%d devices taken in %d runs, want %d", taken, len(runs.Items), len(ids))
+	}
+	for _, id := range ids {
+		log, err := w.Appliance.fleet.Audit(t.Context(), w.Actor, fleet.AuditQuery{Verb: "delete", Object: "device/" + string(id)})
+		if err != nil || len(log.Items) != 1 {
+			t.Errorf("%s was ordered away %d times (%v)", id, len(log.Items), err)
+		}
+	}
+	if broken, _, err := w.Appliance.fleet.VerifyAudit(t.Context(), fleet.Job("test")); err != nil || broken != 0 {
+		t.Errorf("audit chain broken at %d: %v", broken, err)
+	}
+}
+
+// What the API does, the forms do: preview before saving, make, run, stop, change, delete; and a job by hand.
+func TestRulesAndJobsByForms(t *testing.T) {
+	w := newWorld(t)
+	browser := w.browser()
+	at, err := url.Parse(w.Appliance.config.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser.Jar.SetCookies(at, []*http.Cookie{{Name: sessionName, Value: w.session, Path: "/", Secure: true}})
+	// post submits a form and returns where that leads, and what is shown there.
+	post := func(path string, form url.Values) (string, string) {
+		t.Helper()
+		resp, err := browser.PostForm(w.Appliance.config.URL+path, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode >= 500 {
+			t.Fatalf("POST %s: %d", path, resp.StatusCode)
+		}
+		return resp.Request.URL.Path, string(body)
+	}
+	p := sim.NewApple(sim.Options{Kind: sim.IPhone, Name: "Drawer", Seed: 990, Roots: w.roots, Push: w.APNs})
+	if err := p.Enrol(t.Context(), w.invitation("Anna", fleet.IOS, fleet.Corporate, 1)); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"kind": {"cleanup"}, "name": {"Drawers"}, "days": {"20"}, "share": {"10"}, "grace_hours": {"24"}, "on": {"on"}, "platforms": {"ios"}}
+	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "90") || !strings.Contains(body, `aria-invalid="true"`) {
+		t.Errorf("20 days were taken: %s", path)
+	}
+	form.Set("days", "90")
+	form.Set("do", "preview")
+	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "It would take 0 devices of the 1 that it is about.") {
+		t.Errorf("no preview at %s", path)
+	}
+	form.Del("do")
+	rule, body := post("/rules/new", form)
+	if !strings.HasPrefix(rule, "/rules/") || rule == "/rules/new" || !strings.Contains(body, "90 days of silence") {
+		t.Fatalf("made: %s", rule)
+	}
+	run, body := post(rule+"/run", nil)
+	if !strings.HasPrefix(run, "/rule-runs/") || !strings.Contains(body, "No device was silent for long enough.") {
+		t.Errorf("run: %s", run)
+	}
+	if path, body := post(run+"/stop", nil); path != run || !strings.Contains(body, "This run has ended already.") {
+		t.Errorf("a run that is done was stopped: %s", path)
+	}
+	form.Set("days", "120")
+	form.Del("on")
+	if path, body := post(rule+"/edit", form); path != rule || !strings.Contains(body, "120 days of silence") || !strings.Contains(body, ">Off<") {
+		t.Errorf("changed: %s", path)
+	}
+	if path, body := post(rule+"/delete", nil); path != "/rules" || strings.Contains(body, rule) {
+		t.Errorf("deleted: %s", path)
+	}
+	w.ran("compaction", time.Time{})
+	if path, body := post("/health/jobs/compaction/run", nil); path != "/health/jobs/compaction" || !strings.Contains(body, "The job has been started.") {
+		t.Errorf("job by hand: %s", path)
+	}
+	w.eventually("the run by hand is in the history", func() bool {
+		l, err := w.Appliance.fleet.JobRuns(t.Context(), w.Actor, "compaction", fleet.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Items[0].By == "Demo administrator"
+	})
 }

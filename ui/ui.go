@@ -34,6 +34,7 @@ type Domain interface {
 	googleDomain
 	finder
 	jobsDomain
+	backupDomain
 	rulesDomain
 }
 
@@ -174,11 +175,13 @@ func (u *UI) routes() {
 	u.tokenRoutes()
 	u.settingsRoutes()
 	u.appleRoutes()
+	u.pcSettingsRoutes()
 	u.googleRoutes()
 	u.registerRoutes()
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.backupRoutes()
 	u.rulesRoutes()
 	u.helpRoutes()
 }

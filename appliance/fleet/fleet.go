@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ type Config struct {
 	Clock  func() time.Time // nil = time.Now
 	Logger *slog.Logger     // nil = discarded
 	Locked Settings         // settings given as flags; their names stand in Locked.Locked
+
+	BackupDir string // where backups are written; "" = none can be made
+	Version   string // of the program, for the heads of backups
 }
 
 // Fleet is the domain. It is safe for concurrent use.
@@ -37,6 +41,9 @@ type Fleet struct {
 	org     organisation
 	planner planner
 
+	backupDir, version string
+	backingUp          sync.Mutex // held by the one backup or rehearsal that runs
+
 	needSources []NeedSource
 }
 
@@ -45,7 +52,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, backupDir: c.BackupDir, version: c.Version,
 		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
 	if f.now == nil {
 		f.now = time.Now

@@ -206,7 +206,7 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 	}
 	now := f.now().UTC()
 	before := w.Result
-	w.Last, w.Why, w.Result = now, res.Reason, "accepted"
+	w.Last, w.Why, w.Result, w.Calls = now, res.Reason, "accepted", res.Calls
 	if !res.Accepted {
 		w.Result = "refused"
 		if res.Reason.Code != "" {
@@ -241,7 +241,7 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 			return err
 		}
 	}
-	if dead && w.Channel == DeviceChannel {
+	if dead && w.Channel == DeviceChannel && !res.Calls {
 		return f.deadAddress(tx, w, now)
 	}
 	return nil
