@@ -131,8 +131,7 @@ type things struct {
 
 // Every operation of the document is called with success at least once, by one administrator's working day.
 func TestEveryAPIRoute(t *testing.T) {
-	androids := newAndroids(t)
-	w := androids.world
+	w := newWorld(t)
 	c := newClient(t, w)
 	var one thing
 	var many things
@@ -288,38 +287,6 @@ func TestEveryAPIRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.call("PUT", "/settings/push", map[string]any{"certificate": string(renewed), "apple_account": "it@noordhaven.example"}, 200, nil)
-
-	// The connection to Google, and an Android that cannot tell everything.
-	var google struct {
-		Enterprise string `json:"enterprise"`
-		URL        string `json:"url"`
-		Items      []struct{ Key, Code, State string }
-	}
-	c.call("GET", "/settings/google", nil, 200, &google)
-	if google.Enterprise == "" {
-		t.Error("the organisation is not signed up at Google")
-	}
-	c.call("GET", "/settings/google/checks", nil, 200, &google)
-	for _, check := range google.Items {
-		if check.State == "bad" {
-			t.Errorf("%s is not in order at Google", check.Code)
-		}
-	}
-	_, pixel := androids.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 79})
-	c.call("DELETE", "/settings/google", nil, 409, nil)
-	c.call("GET", "/devices/"+string(pixel)+"/gaps", nil, 200, &google)
-	if len(google.Items) == 0 {
-		t.Error("a personal Android has no gaps")
-	}
-	androids.act(pixel, fleet.ActRetire)
-	w.eventually("the Android is retired", func() bool { return androids.state(pixel) == fleet.Retired })
-	c.call("DELETE", "/settings/google", nil, 204, nil)
-	c.call("GET", "/settings/google", nil, 404, nil)
-	c.call("PUT", "/settings/google", map[string]any{"kind": "own", "key_file": string(androids.google.ServiceAccount())}, 200, &google)
-	c.call("POST", "/settings/google/sign-up", nil, 201, &google)
-	if !strings.HasPrefix(google.URL, androids.google.URL()) {
-		t.Errorf("the sign-up is at %q", google.URL)
-	}
 
 	// Administrators, roles, tokens.
 	c.call("GET", "/roles", nil, 200, &many)
