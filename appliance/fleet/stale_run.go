@@ -218,7 +218,21 @@ func (f *Fleet) RunStaleRule(ctx context.Context, a Actor, id StaleRuleID) (*Sta
 	if err != nil {
 		return nil, err
 	}
-	return f.advance(ctx, run.ID)
+	return f.advanceAtOnce(ctx, run.ID)
+}
+
+// atOnce is how long somebody waits for a run to go on before his eyes.
+const atOnce = 5 * time.Second
+
+// advanceAtOnce takes a run further while an administrator waits. A large one goes on in the job: some hundred devices a second are written.
+func (f *Fleet) advanceAtOnce(ctx context.Context, id StaleRunID) (*StaleRun, error) {
+	soon, cancel := context.WithTimeout(ctx, atOnce)
+	defer cancel()
+	run, err := f.advance(soon, id)
+	if err != nil && soon.Err() != nil && ctx.Err() == nil {
+		return viewed(ctx, f, func(tx store.Tx) (*StaleRun, error) { return staleRuns.Get(tx, string(id)) })
+	}
+	return run, err
 }
 
 // AdvanceStaleRuns takes every open run as far as it can go now, and says how many moved. A frequent job calls it; a run that was cut off anywhere goes on
