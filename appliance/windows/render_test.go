@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"muster/appliance/fleet"
 )
@@ -120,6 +121,8 @@ func everything(t testing.TB) map[string]sending {
 		"custom-user":       unit(unitCustomOf+"01CUSTOM", userUnits, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
+		"push":              {job: openChannel("Example.Muster_8wekyb3d8bbwe", false)},
+		"push-off":          {job: closeChannel()},
 		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},
 		"restart":           act(fleet.ActRestart, fleet.ActionOptions{}),
 		"wipe":              act(fleet.ActWipe, fleet.ActionOptions{}),
@@ -144,6 +147,20 @@ func TestGoldenSyncML(t *testing.T) {
 			j.write(w, 0)
 			golden(t, fmt.Sprintf("%s-%d.xml", name, i+1), w.end())
 		}
+		if d.unit == nil {
+			continue
+		}
+		reads := (&delivery{Checks: d.unit.checks, SCEP: d.unit.scep, MSI: d.unit.msi}).reads()
+		var removal []command
+		for _, n := range d.unit.nodes {
+			removal = append(removal, del(n))
+		}
+		for kind, list := range map[string][]command{"read": reads, "remove": removal} {
+			w := begin("4F", "2", testID, "https://mdm.example.org"+SessionPath)
+			w.status("2", "0", "SyncHdr", "212")
+			(&job{Batches: one(list...)}).write(w, 0)
+			golden(t, name+"-"+kind+".xml", w.end())
+		}
 	}
 }
 
@@ -158,6 +175,8 @@ func TestGoldenEnrolment(t *testing.T) {
 	}
 	golden(t, "provision.xml", secrets.ReplaceAll(doc, []byte(`$1" value="…"`)))
 	golden(t, "provision-renewal.xml", p.renewal())
+	noon := &Windows{now: func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC) }}
+	golden(t, "token-reply.xml", noon.tokenReply(&envelope{messageID: "urn:uuid:b7e8"}, []byte("<wap-provisioningdoc/>")))
 	golden(t, "policies.xml", policies(&envelope{messageID: "urn:uuid:c1d2"}))
 	golden(t, "fault.xml", (&fault{sub: "s:Authorization", kind: "DeviceCapReached"}).write("urn:uuid:b7e8", "Used <up>", "d4c3"))
 	for _, c := range at(mustParse(t, doc)).all("characteristic") {
