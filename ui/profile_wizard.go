@@ -449,6 +449,10 @@ func (w *wizard) makeOne(t fleet.ProfileType) (*fleet.Profile, error) {
 			return nil, err
 		}
 		settings["root"] = string(root.ID)
+		switch w.decl.Type {
+		case fleet.TypeWiFi, fleet.TypeVPN:
+			settings["purpose"] = string(w.decl.Type)
+		}
 		if own := strings.TrimSpace(w.form.Value("name")); own != "" {
 			name = w.T("profile.made.name.of", "name", own)
 		}
@@ -551,6 +555,15 @@ func (w *wizard) gatherTo() {
 	for field, msg := range w.form.Errors {
 		if strings.HasPrefix(field, "to.") {
 			w.form.Errors["to"] = msg
+		}
+	}
+}
+
+// gatherUnseen says of the form as a whole what is wrong with a setting that is not shown: it belongs to platforms that were not chosen.
+func (w *wizard) gatherUnseen(shown map[string]bool) {
+	for field, msg := range w.form.Errors {
+		if strings.HasPrefix(field, "settings") && !shown[field] && w.form.Errors[""] == "" {
+			w.form.Errors[""] = msg
 		}
 	}
 }
