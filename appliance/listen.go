@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/mholt/acmez/v3"
 )
 
 // Limits of the listeners. SCEP by GET carries a whole message in its request line, hence 16 KiB of headers and more.
@@ -62,14 +64,19 @@ func (d doors) asksCertificate(serverName string, devicePort bool) bool {
 func (a *Appliance) tlsConfig(devicePort bool) *tls.Config {
 	base := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: a.certificate.get,
+		GetCertificate: a.tls.get,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}
 	asking := base.Clone()
 	asking.ClientAuth = tls.RequestClientCert
 	// Devices speak HTTP/1.1 over one connection; HTTP/2 gains them nothing and costs the idle check-in a third.
 	asking.NextProtos = []string{"http/1.1"}
+	challenge := base.Clone()
+	challenge.NextProtos = []string{acmez.ACMETLS1Protocol}
 	base.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if isChallenge(h) {
+			return challenge, nil
+		}
 		if a.doors.asksCertificate(h.ServerName, devicePort) {
 			return asking, nil
 		}

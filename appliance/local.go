@@ -19,16 +19,16 @@ import (
 
 // LocalStatus is what a running server says of itself over the local socket.
 type LocalStatus struct {
-	Version   string       `json:"version"`
-	URL       string       `json:"url"`
-	DeviceURL string       `json:"device_url"`
-	SetUp     bool         `json:"set_up"`
-	Listening string       `json:"listening"`
-	OneName   bool         `json:"one_name"`
-	TLS       TLSMode      `json:"tls"`
-	CertEnds  time.Time    `json:"cert_ends"`
-	Root      []byte       `json:"root"`
-	Needs     []fleet.Need `json:"needs"`
+	Version   string        `json:"version"`
+	URL       string        `json:"url"`
+	DeviceURL string        `json:"device_url"`
+	SetUp     bool          `json:"set_up"`
+	Listening string        `json:"listening"`
+	OneName   bool          `json:"one_name"`
+	TLS       fleet.TLSMode `json:"tls"`
+	CertEnds  time.Time     `json:"cert_ends"`
+	Root      []byte        `json:"root"`
+	Needs     []fleet.Need  `json:"needs"`
 }
 
 func socketPath(data string) string { return filepath.Join(data, "muster.sock") }
@@ -67,10 +67,10 @@ func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
 	if err != nil {
 		return LocalStatus{}, err
 	}
-	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, TLS: a.config.TLS, Root: a.pki.Root().Raw}
+	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, Root: a.pki.Root().Raw}
 	s.Listening, _ = a.Addrs()
-	if c := a.certificate.now.Load(); c != nil && c.Leaf != nil {
-		s.CertEnds = c.Leaf.NotAfter
+	if c := a.tls.Certificates(); len(c) > 0 {
+		s.CertEnds, s.TLS = c[0].NotAfter, c[0].Source
 	}
 	if setup.Done {
 		if s.Needs, err = a.fleet.Needs(ctx, fleet.Job("doctor")); err != nil {

@@ -18,6 +18,7 @@ type System struct {
 type SystemCertificate struct {
 	Kind, Subject, Fingerprint string
 	NotAfter                   time.Time
+	Source                     string // of "tls": internal, acme or files
 }
 
 // system asks the appliance; without one (tests of single pages) nothing is known.

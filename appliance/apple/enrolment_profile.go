@@ -71,8 +71,8 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 		Topic: push.Topic, Rights: rightsFor(enrolment.Ownership), Capabilities: capabilitiesFor(enrolment.Ownership),
 		SignMessage: s.SignMessages, SCEPName: scepName(s),
 	}
-	if a.trustRoot {
-		data.Roots = [][]byte{a.pki.Root().Raw}
+	if a.roots != nil {
+		data.Roots = a.roots()
 	}
 	person := ""
 	if opened != nil && opened.Person != nil {

@@ -17,6 +17,7 @@ type Config struct {
 	Clock  func() time.Time // nil = time.Now
 	Logger *slog.Logger     // nil = discarded
 	Locked Settings         // settings given as flags; their names stand in Locked.Locked
+	TLS    *ServerTLS       // given as flags; nil = the stored settings count
 }
 
 // Fleet is the domain. It is safe for concurrent use.
@@ -36,6 +37,8 @@ type Fleet struct {
 	planner planner
 
 	needSources []NeedSource
+	tls         TLSKeeper  // nil in tests of the domain alone
+	lockedTLS   *ServerTLS // given as flags
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -43,7 +46,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS,
 		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
 	if f.now == nil {
 		f.now = time.Now

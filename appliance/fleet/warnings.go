@@ -50,13 +50,14 @@ var warnings = []Warning{
 func Warnings() []Warning { return slices.Clone(warnings) }
 
 // severities from the gravest on.
-var severities = []string{SeverityError, SeverityWarning, SeverityInfo}
+var severities = []string{SeverityError, SeverityWarning, SeverityInfo, SeverityHint}
 
 // Severities of a need. An error is shown on every page and makes doctor fail.
 const (
 	SeverityError   = "error"
 	SeverityWarning = "warning"
 	SeverityInfo    = "info"
+	SeverityHint    = "hint" // advice that can wait for ever: on the health page and in doctor only
 )
 
 // NewNeed makes a need of a declared kind, with the link that the declaration has.
