@@ -11,7 +11,7 @@ import (
 
 // system says for the pages how the appliance itself stands: version, store, and its own certificates.
 func (a *Appliance) system(context.Context) (ui.System, error) {
-	s := ui.System{Version: Version, Started: a.started, TLSInternal: a.tls.internal()}
+	s := ui.System{Version: Version, Started: a.started}
 	var err error
 	if s.StoreBytes, err = a.db.Size(); err != nil {
 		return s, err

@@ -71,7 +71,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	all := []string{"/", "/devices", "/people", "/people/new", "/groups", "/groups/new", "/invitations", "/invitations/new", "/profiles", "/profiles/new", "/receipts",
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
-		"/settings", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
+		"/settings", "/settings/tls", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
 		"/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles"}
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)

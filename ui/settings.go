@@ -48,6 +48,7 @@ func (q *Request) settingsTabs(current string) []Tab {
 // settingsPlaces are the pages of settings; any one of the permissions opens a page, none means everyone.
 var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
+	{"tls", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},

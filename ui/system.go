@@ -10,7 +10,6 @@ type System struct {
 	Version      string
 	Started      time.Time
 	StoreBytes   int64 // what the store takes on the disk; 0 = not known
-	TLSInternal  bool  // our own authority issues the server's certificate and renews it
 	Certificates []SystemCertificate
 }
 

@@ -31,6 +31,7 @@ type Domain interface {
 	administration
 	tokens
 	organisation
+	serverTLS
 	finder
 }
 
@@ -140,6 +141,7 @@ func (u *UI) routes() {
 	u.accountRoutes()
 	u.tokenRoutes()
 	u.settingsRoutes()
+	u.tlsRoutes()
 	u.appleRoutes()
 	u.registerRoutes()
 	u.searchRoutes()

@@ -119,15 +119,8 @@ func orgReasonCodes() map[string][]string {
 		"push.unreadable":        nil,
 		"certificate.not-access": nil,
 
-		"tls.cuts-off":       {"count"},
-		"tls.not-roots":      nil,
-		"tls.eab-key":        nil,
-		"tls.eab-required":   nil,
-		"tls.ca-unreachable": {"ca"},
-		"tls.not-acme":       {"ca"},
-		"tls.unreadable":     {"file"},
-		"tls.no-pair":        nil,
-		"tls.not-valid-now":  {"from", "until"},
-		"tls.name-missing":   {"name"},
+		"tls.cuts-off":  {"count"},
+		"tls.not-roots": nil,
+		"tls.eab-key":   nil,
 	}
 }

@@ -334,3 +334,16 @@ func ParseRoots(text string) []*x509.Certificate {
 		out = append(out, c)
 	}
 }
+
+// keeperCodes are what a TLSKeeper says of settings that it tried, with their arguments.
+func keeperCodes() map[string][]string {
+	return map[string][]string{
+		"tls.eab-required":   nil,
+		"tls.ca-unreachable": {"ca"},
+		"tls.not-acme":       {"ca"},
+		"tls.unreadable":     {"file"},
+		"tls.no-pair":        nil,
+		"tls.not-valid-now":  {"from", "until"},
+		"tls.name-missing":   {"name"},
+	}
+}
