@@ -264,6 +264,11 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	var settings map[string]any
 	c.call("GET", "/settings", nil, 200, &settings)
+	c.call("GET", "/jobs", nil, 200, nil)
+	c.call("GET", "/jobs/sweep", nil, 200, nil)
+	c.call("GET", "/jobs/compaction/runs", nil, 200, nil)
+	w.ran("compaction", time.Time{})
+	c.call("POST", "/jobs/compaction/run", nil, 202, nil)
 	settings["organisation"] = "Noordhaven Architecten BV"
 	c.call("PUT", "/settings", settings, 200, nil)
 	c.call("GET", "/settings/push", nil, 200, nil)

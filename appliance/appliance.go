@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
 	"muster/appliance/windows"
+	"muster/jobs"
 	"muster/pki"
 	"muster/store"
 	"muster/ui"
@@ -37,8 +39,10 @@ type Appliance struct {
 	fleet    *fleet.Fleet
 	apple    *apple.Apple
 	windows  *windows.Windows
+	jobs     *jobs.Scheduler
 	tls      *serverTLS
 	doors    doors
+	pcs      atomic.Bool // a PC was enrolled: see doors.asksCertificate
 	words    *words.Catalogue
 	pages    *ui.UI
 	demoKeys sync.Map // key of a demo link → session; always empty outside the demo
@@ -94,11 +98,16 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	a.fleet.Use(a.windows, nil)
+	pcs, err := a.windows.Any(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.pcs.Store(pcs)
 	if err := a.bind(); err != nil {
 		return nil, err
 	}
@@ -106,7 +115,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.UseTLS(a.tls)
-	return a, nil
+	return a, a.addJobs()
 }
 
 // bind takes the ports.
@@ -151,28 +160,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return a.tls.run(ctx) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
-	g.Go(func() error { return a.sweep(ctx) })
+	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
 	g.Go(func() error { return watchMemory(ctx) })
 	return g.Wait()
-}
-
-// sweep lets the domain end what has run out, every minute.
-func (a *Appliance) sweep(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		if err := a.fleet.Sweep(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("sweep", "err", err)
-		}
-		if err := a.windows.Tidy(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("tidy up after sign-ins", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // Close gives back listeners and store. It may be called twice.

@@ -104,7 +104,7 @@ func isChallenge(h *tls.ClientHelloInfo) bool {
 	return len(h.SupportedProtos) == 1 && h.SupportedProtos[0] == acmez.ACMETLS1Protocol
 }
 
-// run looks after the certificates until ctx ends.
+// run looks after the certificates until ctx ends: at once when settings change, again when an attempt failed. The job "certificate" looks every hour.
 func (k *serverTLS) run(ctx context.Context) error {
 	defer k.stop()
 	for {
@@ -116,6 +116,17 @@ func (k *serverTLS) run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// refresh is a look as a job: it fails when something stands in the way of a certificate.
+func (k *serverTLS) refresh(ctx context.Context) error {
+	k.look(ctx)
+	for _, c := range k.Certificates() {
+		if c.Problem != nil {
+			return fmt.Errorf("%s: %s: %s", c.Name, c.Problem.Code, c.Problem.DeviceWords)
+		}
+	}
+	return ctx.Err()
 }
 
 // look does what is due, and says when to look again.

@@ -110,7 +110,10 @@ func checkServer(ctx context.Context, s *LocalStatus, language string) []Finding
 		out = append(out, reach(ctx, raw, s)...)
 	}
 	if s.OneName {
-		out = append(out, Finding{"warn", "people and devices use the same address, so devices prove who they are by signed messages only", "give devices a name or port of their own with --device-url"})
+		out = append(out, Finding{"warn", "people and devices use the same address, so Apple devices prove who they are by signed messages only", "give devices a name or port of their own with --device-url"})
+		if s.PCs {
+			out = append(out, Finding{"warn", "PCs prove who they are by a certificate, so the browser of a managed machine asks which certificate to show when it opens " + s.URL, "the question can be cancelled; it goes away when devices have a name or port of their own"})
+		}
 	}
 	if left := time.Until(s.CertEnds); s.TLS == TLSFiles && left < 21*24*time.Hour {
 		out = append(out, Finding{"warn", fmt.Sprintf("the TLS certificate ends on %s", s.CertEnds.Format(time.DateOnly)), "replace the files; Muster reads them again within the hour"})

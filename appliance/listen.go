@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func addressOf(raw string) address {
 // doors says which listeners there are and on which of them a client certificate is asked for.
 type doors struct {
 	public, device address
-	oneName        bool // --url and --device-url are the same: certificates cannot be asked for without disturbing browsers
+	oneName        bool // --url and --device-url are the same: browsers and devices cannot be told apart before they speak
 }
 
 func newDoors(c Config) doors {
@@ -51,12 +52,16 @@ func newDoors(c Config) doors {
 }
 
 // asksCertificate says whether a TLS handshake should ask for a client certificate: on the device port, or for the device's
-// host name on a shared port.
-func (d doors) asksCertificate(serverName string, devicePort bool) bool {
+// host name on a shared port. With one name for all it does so once there are PCs: Apple devices can sign their messages instead, Windows
+// can only show its certificate, so that browsers on managed machines have to live with being asked.
+func (d doors) asksCertificate(serverName string, devicePort, pcs bool) bool {
 	if devicePort {
 		return true
 	}
-	return !d.oneName && d.device.host != d.public.host && strings.EqualFold(serverName, d.device.host)
+	if d.oneName {
+		return pcs && (strings.EqualFold(serverName, d.device.host) || serverName == "" && net.ParseIP(d.device.host) != nil)
+	}
+	return d.device.host != d.public.host && strings.EqualFold(serverName, d.device.host)
 }
 
 // tlsConfig of one listener. Certificates are requested, never required: the handlers check them per request, so that a device
@@ -69,20 +74,49 @@ func (a *Appliance) tlsConfig(devicePort bool) *tls.Config {
 	}
 	asking := base.Clone()
 	asking.ClientAuth = tls.RequestClientCert
-	// Devices speak HTTP/1.1 over one connection; HTTP/2 gains them nothing and costs the idle check-in a third.
-	asking.NextProtos = []string{"http/1.1"}
+	resumeWithCertificate(asking)
+	if a.doors.oneName {
+		// The names of the authorities whose certificates will do: a browser that has none of theirs asks its user nothing.
+		asking.ClientCAs = x509.NewCertPool()
+		asking.ClientCAs.AddCert(a.pki.Issuing())
+	} else {
+		// Devices speak HTTP/1.1 over one connection; HTTP/2 gains them nothing and costs the idle check-in a third.
+		asking.NextProtos = []string{"http/1.1"}
+	}
 	challenge := base.Clone()
 	challenge.NextProtos = []string{acmez.ACMETLS1Protocol}
 	base.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		if isChallenge(h) {
 			return challenge, nil
 		}
-		if a.doors.asksCertificate(h.ServerName, devicePort) {
+		if a.doors.asksCertificate(h.ServerName, devicePort, a.pcs.Load()) {
 			return asking, nil
 		}
 		return nil, nil
 	}
 	return base
+}
+
+// resumeWithCertificate lets only those sessions be resumed that began with a client certificate. A client that enrols has none yet; were its
+// session resumed, it would never be asked for the one that it got.
+func resumeWithCertificate(c *tls.Config) {
+	const mark = "muster: with certificate"
+	c.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		if len(cs.PeerCertificates) > 0 {
+			ss.Extra = append(ss.Extra, []byte(mark))
+		}
+		return c.EncryptTicket(cs, ss)
+	}
+	c.UnwrapSession = func(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		ss, err := c.DecryptTicket(identity, cs)
+		if ss == nil || err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(ss.Extra, func(x []byte) bool { return string(x) == mark }) {
+			return nil, nil // a full handshake
+		}
+		return ss, nil
+	}
 }
 
 // serve runs one HTTP server on ln until ctx ends, then lets requests finish for a while.

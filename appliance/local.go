@@ -25,6 +25,7 @@ type LocalStatus struct {
 	SetUp     bool          `json:"set_up"`
 	Listening string        `json:"listening"`
 	OneName   bool          `json:"one_name"`
+	PCs       bool          `json:"pcs"` // are managed
 	TLS       fleet.TLSMode `json:"tls"`
 	CertEnds  time.Time     `json:"cert_ends"`
 	Root      []byte        `json:"root"`
@@ -67,7 +68,7 @@ func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
 	if err != nil {
 		return LocalStatus{}, err
 	}
-	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, Root: a.pki.Root().Raw}
+	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, PCs: a.pcs.Load(), Root: a.pki.Root().Raw}
 	s.Listening, _ = a.Addrs()
 	if c := a.tls.Certificates(); len(c) > 0 {
 		s.CertEnds, s.TLS = c[0].NotAfter, c[0].Source

@@ -20,7 +20,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
-		WindowsCode: a.windowsCode, System: a.system,
+		WindowsCode: a.windowsCode, WindowsTicket: a.windows.TicketFor, HandOver: handOver, System: a.system,
 	})
 	if err != nil {
 		return nil, err
@@ -130,6 +130,11 @@ func (a *Appliance) windowsCode(ctx context.Context, ticket string) (ui.WindowsC
 		return ui.WindowsCode{}, err
 	}
 	return ui.WindowsCode{User: c.User, Code: c.Code, Server: c.Server, Link: c.Link(), Expires: c.Expires}, nil
+}
+
+// handOver is where the page of a PC that is being enrolled ends: Windows gets its token there.
+func handOver(ticket, appru string) (string, bool) {
+	return windows.HandOver(ticket, appru), windows.ValidReturn(appru)
 }
 
 // profileAddress is where enrolmentProfile answers.

@@ -72,7 +72,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
 		"/settings", "/settings/tls", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
-		"/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles"}
+		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles"}
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
 		for _, tail := range tails {

@@ -16,6 +16,7 @@ import (
 
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
+	"muster/appliance/windows"
 	"muster/ui/words"
 )
 
@@ -66,7 +67,7 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+)(?:\|[^}]*)?\}`)
 func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	all := texts(t)
 	count := 0
-	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes()} {
+	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "windows": windows.ReasonCodes()} {
 		for code, args := range codes {
 			count++
 			key := "reason." + code

@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		childWrites(os.Getenv(childDir))
 	case "migrate":
 		childMigrates(os.Getenv(childDir))
+	case "backup":
+		childBacksUp(os.Getenv(childDir))
+	case "restore":
+		childRestores(os.Getenv(childDir))
 	}
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type DB struct {
 	engine   *badger.DB
 	combiner *combiner
 	sealer   *Sealer
+	secrets  []byte // Options.SecretsKey, for backups
 	log      *slog.Logger
 	known    int // Options.Schema
 	schema   atomic.Int64
@@ -80,6 +82,7 @@ func Open(dir string, o Options) (*DB, error) {
 		engine:   engine,
 		combiner: newCombiner(engine, log),
 		sealer:   sealer,
+		secrets:  bytes.Clone(o.SecretsKey),
 		log:      log,
 		known:    o.Schema,
 		idle:     make(chan struct{}, 1),

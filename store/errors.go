@@ -55,6 +55,13 @@ var (
 	// ErrUnsealable means that a sealed secret was changed, or sealed for another record or with another key.
 	ErrUnsealable = errors.New("store: secret cannot be unsealed")
 
+	// ErrBadBackup means that a file is no backup of ours, or that it was cut or altered.
+	ErrBadBackup = errors.New("store: not a usable backup")
+
+	// ErrNoRoom means that the disk is nearly full, so that the update was refused before anything of it was written. It passes by itself
+	// once there is room again.
+	ErrNoRoom = errors.New("store: the disk is nearly full")
+
 	// ErrFailed means that an earlier commit failed. What the disk holds is then uncertain, so nothing more
 	// is written until the program is started again and the engine has recovered.
 	ErrFailed = errors.New("store: an earlier commit failed, restart needed")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"muster/appliance/fleet"
@@ -43,6 +44,7 @@ type enrolPage struct {
 	NotSafari bool
 	QR        template.HTML
 	Address   string
+	Return    string // the app of Windows that opened the page in its window, to be given the token; else ""
 }
 
 // collected is one line of the list of what is collected, and collectedPart the
@@ -99,14 +101,24 @@ func (u *UI) invitation(q *Request) error {
 	if err != nil {
 		return q.enrolRefused(err)
 	}
-	return q.showInvitation(http.StatusOK, opened, Form{})
+	form := Form{}
+	if appru := q.URL.Query().Get("appru"); appru != "" {
+		if _, err := q.returnTo(appru); err != nil {
+			return q.enrolRefused(err)
+		}
+		if opened.Target.Platform != fleet.Windows {
+			return q.enrolRefused(fleet.Refuse(fleet.ErrGone, "windows.other-platform"))
+		}
+		form.Values = url.Values{"appru": {appru}}
+	}
+	return q.showInvitation(http.StatusOK, opened, form)
 }
 
 func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) error {
 	h := inHand(q.Request)
 	page := enrolPage{
 		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal,
-		Terms: q.termsText(opened.Terms), Form: form, Elsewhere: !h.fits(opened.Target.Platform),
+		Terms: q.termsText(opened.Terms), Form: form, Return: form.Value("appru"), Elsewhere: !h.fits(opened.Target.Platform),
 		NotSafari: (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari,
 	}
 	if opened.Person != nil {
@@ -184,6 +196,9 @@ func (u *UI) accept(q *Request) error {
 			return q.showInvitation(http.StatusConflict, opened, form)
 		}
 		return q.enrolRefused(err)
+	}
+	if appru := form.Value("appru"); appru != "" {
+		return q.handOverTo(ticket.Secret, appru)
 	}
 	return q.Redirect("/enroll/t/" + ticket.Secret)
 }

@@ -11,10 +11,11 @@ func (u *UI) healthRoutes() {
 }
 
 type healthPage struct {
-	Head  Head
-	Needs []needRow
-	Facts []FactLine
-	Jobs  []jobRow
+	Head   Head
+	Needs  []needRow
+	Facts  []FactLine
+	Jobs   []jobRow
+	Always []alwaysRow
 }
 
 type needRow struct {
@@ -24,8 +25,8 @@ type needRow struct {
 	Link, Word string
 }
 
-// jobRow is something that Muster does by itself.
-type jobRow struct{ What, When string }
+// alwaysRow is something that Muster does by itself, and not at set times.
+type alwaysRow struct{ What, When string }
 
 // health shows everything that needs someone, what runs here, and when what runs by itself.
 func (u *UI) health(q *Request) error {
@@ -56,11 +57,12 @@ func (u *UI) health(q *Request) error {
 		}
 		page.Facts = u.systemFacts(q, sys, settings)
 	}
-	page.Jobs = []jobRow{
+	if page.Jobs, err = u.jobRows(q); err != nil {
+		return err
+	}
+	page.Always = []alwaysRow{
 		{q.T("health.job.wake"), q.T("health.job.wake.when")},
 		{q.T("health.job.fanout"), q.T("health.job.fanout.when")},
-		{q.T("health.job.sweep"), q.T("health.job.sweep.when")},
-		{q.T("health.job.tls"), q.T("health.job.tls.when")},
 		{q.T("health.job.facts"), q.T("health.job.facts.when", "every", settings.FactsEvery)},
 		{q.T("health.job.renew"), q.Words.N("health.job.renew.when", int(settings.RenewBefore/(24*time.Hour)), nil)},
 		{q.T("health.job.door"), q.Words.N("health.job.door.when", settings.DoorDays, nil)},

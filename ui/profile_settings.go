@@ -54,6 +54,7 @@ type settingField struct {
 	WhenSays string // the same in words, for those without scripts
 	Note     string // where it counts
 	Inserts  bool   // variables may stand in it
+	Held     string // a secret that is there already, as fleet.HoldSecret or fleet.SecretShown gives it
 	MakeType fleet.ProfileType
 	MakeWord string
 	File     bool // a file may be read into it
@@ -67,7 +68,7 @@ func settingValues(d fleet.Declaration, form Form) fleet.Values {
 	v := fleet.Values{}
 	for _, fd := range d.Fields {
 		text := strings.ReplaceAll(form.Value(settingName(fd.Key)), "\r\n", "\n")
-		if fd.Kind != fleet.KindCertificate {
+		if fd.Kind != fleet.KindCertificate && fd.Kind != fleet.KindSecret {
 			text = strings.TrimSpace(text)
 		}
 		switch fd.Kind {
@@ -75,7 +76,7 @@ func settingValues(d fleet.Declaration, form Form) fleet.Values {
 			v[fd.Key] = text != ""
 		case fleet.KindNumber, fleet.KindDays, fleet.KindPort:
 			if text == "" {
-				if fd.Required && settingCounts(d, v, fd) {
+				if fd.Required && v.Counts(d, fd) {
 					v[fd.Key] = ""
 				}
 				continue
@@ -113,6 +114,27 @@ func setSettings(d fleet.Declaration, form Form, v fleet.Values) {
 	}
 }
 
+// heldName is the field beside a secret's own that carries it when nothing was typed anew.
+func heldName(key string) string { return "held." + settingName(key) }
+
+// holdSecrets puts secrets that were typed into a form that can be carried from step to step, and takes back those that are carried: a
+// page never holds a secret in the clear.
+func (q *Request) holdSecrets(d fleet.Declaration, form Form) {
+	for _, fd := range d.Fields {
+		if fd.Kind != fleet.KindSecret {
+			continue
+		}
+		name := settingName(fd.Key)
+		if held := form.Value(heldName(fd.Key)); form.Value(name) == "" && held != "" {
+			form.Values.Set(name, held)
+		}
+		form.Values.Del(heldName(fd.Key))
+		if typed := form.Value(name); typed != "" {
+			form.Values.Set(name, q.ui.fleet.HoldSecret(q.Actor, typed))
+		}
+	}
+}
+
 // settingText writes a value as a form holds it.
 func settingText(x any) string {
 	switch x := x.(type) {
@@ -130,38 +152,6 @@ func settingText(x any) string {
 		return x.String()
 	}
 	return ""
-}
-
-// settingCounts says whether a field counts under these values: the conditions on it hold.
-func settingCounts(d fleet.Declaration, v fleet.Values, fd fleet.Field) bool {
-	for range len(d.Fields) {
-		if fd.When == "" {
-			return true
-		}
-		key, want, _ := strings.Cut(fd.When, "=")
-		i := slices.IndexFunc(d.Fields, func(x fleet.Field) bool { return x.Key == key })
-		if i < 0 {
-			return false
-		}
-		fd = d.Fields[i]
-		x, ok := v[key]
-		if !ok {
-			x = fd.Default
-		}
-		switch x := x.(type) {
-		case bool:
-			if strconv.FormatBool(x) != want {
-				return false
-			}
-		case string:
-			if x != want {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return false
 }
 
 // settingGroups is the form for a type on these platforms. What none of them honours is left out; shown says which fields are there.
@@ -248,6 +238,14 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 		f.Type, f.Mono, f.Rows, f.File = "textarea", true, 8, true
 	case fleet.KindURL:
 		f.Type = "url"
+	case fleet.KindHosts:
+		f.Mono = true
+	case fleet.KindSecret:
+		f.Type, f.Value, f.Autocomplete = "password", "", "new-password"
+		if f.Held = form.Value(f.Name); f.Held != "" {
+			f.Required, f.Placeholder = false, fleet.SecretShown
+			f.Hint = strings.TrimSpace(f.Hint + " " + q.T("profile.secret.keep"))
+		}
 	case fleet.KindProfile:
 		f.Type, f.MakeType, f.MakeWord = "select", fd.RefType, q.T("profile.make."+string(fd.RefType))
 		f.Options = append([]Option{{Value: "", Word: q.T("profile.choose." + string(fd.RefType))}}, refs[fd.RefType]...)
@@ -289,7 +287,7 @@ func (q *Request) saysOption(t fleet.ProfileType, fd fleet.Field, o string) stri
 
 // saysWhen is a field's condition in words.
 func (q *Request) saysWhen(d fleet.Declaration, fd fleet.Field) string {
-	key, want, _ := strings.Cut(fd.When, "=")
+	key, wants, _ := strings.Cut(fd.When, "=")
 	for _, other := range d.Fields {
 		if other.Key != key {
 			continue
@@ -297,7 +295,14 @@ func (q *Request) saysWhen(d fleet.Declaration, fd fleet.Field) string {
 		if other.Kind == fleet.KindBool {
 			return q.T("profile.when.on", "field", q.T(fieldWord(d.Type, key)))
 		}
-		return q.T("profile.when", "field", q.T(fieldWord(d.Type, key)), "value", q.saysOption(d.Type, other, want))
+		var values []string
+		for want := range strings.SplitSeq(wants, "|") {
+			values = append(values, "“"+q.saysOption(d.Type, other, want)+"”")
+		}
+		if len(values) > 1 {
+			return q.T("profile.when.one-of", "field", q.T(fieldWord(d.Type, key)), "values", q.Words.List(values))
+		}
+		return q.T("profile.when", "field", q.T(fieldWord(d.Type, key)), "value", q.saysOption(d.Type, other, wants))
 	}
 	return ""
 }
@@ -375,7 +380,7 @@ func (q *Request) settingsInWords(t fleet.ProfileType, v fleet.Values, platforms
 	}
 	var out []settingLines
 	for _, fd := range d.Fields {
-		if !settingCounts(d, v, fd) || len(fd.Platforms) > 0 && !slices.ContainsFunc(fd.Platforms, func(p fleet.Platform) bool { return slices.Contains(platforms, p) }) {
+		if !v.Counts(d, fd) || len(fd.Platforms) > 0 && !slices.ContainsFunc(fd.Platforms, func(p fleet.Platform) bool { return slices.Contains(platforms, p) }) {
 			continue
 		}
 		x, ok := v[fd.Key]
@@ -421,6 +426,11 @@ func (q *Request) saysSetting(t fleet.ProfileType, fd fleet.Field, x any, links 
 		if q.Words.Has(word + ".unit") {
 			return text + " " + q.T(word+".unit"), nil
 		}
+	case fleet.KindSecret:
+		if text == fleet.SecretShown {
+			return q.T("profile.secret.set"), nil
+		}
+		return q.T("profile.secret.new"), nil
 	case fleet.KindCertificate:
 		c, err := fleet.ParseCertificate(text)
 		if err != nil {

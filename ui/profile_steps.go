@@ -472,7 +472,7 @@ func (q *Request) differences(old, now *fleet.Profile) ([]string, error) {
 		var said [2]string
 		for i, v := range []fleet.Values{was, is} {
 			x, ok := v[fd.Key]
-			if !ok || x == "" || !settingCounts(d, v, fd) {
+			if !ok || x == "" || !v.Counts(d, fd) {
 				continue
 			}
 			value, err := q.saysSetting(old.Type, fd, x, false)

@@ -22,6 +22,7 @@ type wizardDomain interface {
 	UpdateProfile(ctx context.Context, a fleet.Actor, id fleet.ProfileID, in fleet.ProfileInput) (*fleet.Profile, error)
 	Assign(ctx context.Context, a fleet.Actor, id fleet.ProfileID, to []fleet.Assignment, together bool) error
 	Assignments(ctx context.Context, a fleet.Actor, id fleet.ProfileID) ([]fleet.Assignment, error)
+	HoldSecret(a fleet.Actor, secret string) string
 	PreviewAssign(ctx context.Context, a fleet.Actor, id fleet.ProfileID, in *fleet.ProfileInput, to []fleet.Assignment) (*fleet.Reach, error)
 	PreviewAssignTogether(ctx context.Context, a fleet.Actor, id fleet.ProfileID, in *fleet.ProfileInput, to []fleet.Assignment) (*fleet.Reach, error)
 }
@@ -128,6 +129,7 @@ func (u *UI) wizard(q *Request, mode string) error {
 			return w.show(http.StatusUnprocessableEntity, "type")
 		}
 	}
+	w.holdSecrets(w.decl, w.form)
 	at := slices.Index(w.steps, step)
 	if to, ok := strings.CutPrefix(press, "to."); ok && slices.Index(w.steps, to) >= 0 && slices.Index(w.steps, to) < at {
 		return w.show(http.StatusOK, to)
@@ -349,7 +351,7 @@ func (q *Request) chainOf(t fleet.ProfileType, v fleet.Values) []*fleet.Profile 
 	var out []*fleet.Profile
 	d, _ := declared(t)
 	for _, fd := range d.Fields {
-		if fd.Kind != fleet.KindProfile || v.String(fd.Key) == "" || !settingCounts(d, v, fd) {
+		if fd.Kind != fleet.KindProfile || v.String(fd.Key) == "" || !v.Counts(d, fd) {
 			continue
 		}
 		p, err := q.ui.fleet.Profile(q.Context(), q.Actor, fleet.ProfileID(v.String(fd.Key)))

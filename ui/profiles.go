@@ -62,6 +62,10 @@ func typeIcon(t fleet.ProfileType) string {
 		return "certificate"
 	case fleet.TypePasscode:
 		return "key"
+	case fleet.TypeWiFi:
+		return "wifi"
+	case fleet.TypeApp:
+		return "download"
 	}
 	return "profiles"
 }
@@ -255,7 +259,7 @@ func (q *Request) referrers(id fleet.ProfileID) ([]*fleet.Profile, error) {
 		d, _ := declared(p.Type)
 		v := p.Values()
 		if slices.ContainsFunc(d.Fields, func(fd fleet.Field) bool {
-			return fd.Kind == fleet.KindProfile && v.String(fd.Key) == string(id) && settingCounts(d, v, fd)
+			return fd.Kind == fleet.KindProfile && v.String(fd.Key) == string(id) && v.Counts(d, fd)
 		}) {
 			out = append(out, p)
 		}
@@ -358,7 +362,7 @@ func (u *UI) askProfile(q *Request, status int, what string, form Form) error {
 // pointOf is the sentence about what goes with a profile of this type.
 func pointOf(t fleet.ProfileType) string {
 	switch t {
-	case fleet.TypeEmail, fleet.TypeIdentity, fleet.TypeTrustedRoot, fleet.TypePasscode:
+	case fleet.TypeEmail, fleet.TypeIdentity, fleet.TypeTrustedRoot, fleet.TypePasscode, fleet.TypeWiFi:
 		return string(t)
 	}
 	return "other"

@@ -86,7 +86,7 @@ func (u *UI) settings(q *Request) error {
 	}
 	return u.showSettings(q, http.StatusOK, s, Form{Values: url.Values{
 		"organisation": {s.Organisation}, "contact": {s.Contact}, "language": {s.Language}, "url": {s.URL}, "device_url": {s.DeviceURL},
-		"door_days": {strconv.Itoa(s.DoorDays)}, "facts_every": {strconv.Itoa(int(s.FactsEvery / time.Hour))},
+		"door_days": {strconv.Itoa(s.DoorDays)}, "audit_days": {strconv.Itoa(s.AuditDays)}, "facts_every": {strconv.Itoa(int(s.FactsEvery / time.Hour))},
 		"renew_before": {strconv.Itoa(int(s.RenewBefore / (24 * time.Hour)))}, "version": {strconv.Itoa(s.Version)},
 	}})
 }
@@ -152,6 +152,9 @@ func (u *UI) saveSettings(q *Request) error {
 		text("device_url", &s.DeviceURL)
 		if !locked["door_days"] && form.Values.Has("door_days") {
 			s.DoorDays = int(whole("door_days", 1))
+		}
+		if !locked["audit_days"] && form.Values.Has("audit_days") {
+			s.AuditDays = int(whole("audit_days", 1))
 		}
 		if !locked["facts_every"] && form.Values.Has("facts_every") {
 			s.FactsEvery = whole("facts_every", time.Hour)

@@ -33,6 +33,7 @@ type Domain interface {
 	organisation
 	serverTLS
 	finder
+	jobsDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -62,6 +63,14 @@ type Config struct {
 	// code ends the one before it. nil = there are no invitations for Windows.
 	WindowsCode func(ctx context.Context, ticket string) (WindowsCode, error)
 
+	// WindowsTicket gives the ticket behind a user name and the one-time code that
+	// WindowsCode made. ErrNotFound when they do not belong together.
+	WindowsTicket func(ctx context.Context, user, code string) (ticket string, err error)
+
+	// HandOver gives the address that hands Windows its token for a ticket, and says
+	// whether the app that is to get it may. nil = Windows opens no page of ours.
+	HandOver func(ticket, appru string) (address string, ok bool)
+
 	// BehindTLS says that something in front of us speaks TLS: cookies are then
 	// Secure although the request itself came in plain.
 	BehindTLS bool
@@ -73,18 +82,20 @@ type Config struct {
 
 // UI serves the pages. It is safe for concurrent use.
 type UI struct {
-	fleet        Domain
-	render       *Renderer
-	log          *slog.Logger
-	now          func() time.Time
-	demo         bool
-	behindTLS    bool
-	enrolProfile func(ticket string) string
-	windowsCode  func(ctx context.Context, ticket string) (WindowsCode, error)
-	about        func(context.Context) (System, error)
-	mux          *http.ServeMux
-	handler      http.Handler
-	expiries     expiries // of the overview
+	fleet         Domain
+	render        *Renderer
+	log           *slog.Logger
+	now           func() time.Time
+	demo          bool
+	behindTLS     bool
+	enrolProfile  func(ticket string) string
+	windowsCode   func(ctx context.Context, ticket string) (WindowsCode, error)
+	windowsTicket func(ctx context.Context, user, code string) (string, error)
+	handOver      func(ticket, appru string) (string, bool)
+	about         func(context.Context) (System, error)
+	mux           *http.ServeMux
+	handler       http.Handler
+	expiries      expiries // of the overview
 }
 
 // New parses the templates and registers the routes.
@@ -92,7 +103,7 @@ func New(c Config) (*UI, error) {
 	if c.Fleet == nil || c.Words == nil {
 		return nil, errors.New("ui: fleet and words are required")
 	}
-	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, windowsCode: c.WindowsCode, about: c.System, mux: http.NewServeMux()}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, windowsCode: c.WindowsCode, windowsTicket: c.WindowsTicket, handOver: c.HandOver, about: c.System, mux: http.NewServeMux()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,6 +115,12 @@ func New(c Config) (*UI, error) {
 	}
 	if u.windowsCode == nil {
 		u.windowsCode = func(context.Context, string) (WindowsCode, error) { return WindowsCode{}, fleet.ErrNotFound }
+	}
+	if u.windowsTicket == nil {
+		u.windowsTicket = func(context.Context, string, string) (string, error) { return "", fleet.ErrNotFound }
+	}
+	if u.handOver == nil {
+		u.handOver = func(string, string) (string, bool) { return "", false }
 	}
 	var err error
 	if u.render, err = NewRenderer(c.Words, u.now, nil); err != nil {
@@ -124,6 +141,7 @@ func (u *UI) routes() {
 	u.houseRoutes()
 	u.entryRoutes()
 	u.enrolRoutes()
+	u.windowsRoutes()
 	u.overviewRoutes()
 	u.devicesRoutes()
 	u.deviceRoutes()
@@ -146,6 +164,7 @@ func (u *UI) routes() {
 	u.registerRoutes()
 	u.searchRoutes()
 	u.healthRoutes()
+	u.jobRoutes()
 	u.helpRoutes()
 }
 

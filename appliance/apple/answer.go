@@ -146,6 +146,8 @@ func blamed(number string) fleet.ProfileType {
 		return fleet.TypeIdentity
 	case "9":
 		return fleet.TypeTrustedRoot
+	case "13":
+		return fleet.TypeWiFi
 	case "5":
 		return fleet.TypePasscode
 	}

@@ -62,6 +62,7 @@ var renderers = map[fleet.ProfileType]func(*rendering, *fleet.Profile) ([]any, e
 	fleet.TypeTrustedRoot: (*rendering).trustedRoot,
 	fleet.TypeIdentity:    (*rendering).identity,
 	fleet.TypeEmail:       (*rendering).email,
+	fleet.TypeWiFi:        (*rendering).wifi,
 	fleet.TypePasscode:    (*rendering).passcode,
 }
 

@@ -1,10 +1,6 @@
 package apple
 
-import (
-	"fmt"
-
-	"muster/appliance/fleet"
-)
+import "muster/appliance/fleet"
 
 const roleEmail = "email"
 
@@ -98,11 +94,7 @@ func (r *rendering) identityOf(v fleet.Values) (string, error) {
 	if v.String("sign_in") != "certificate" {
 		return "", nil
 	}
-	id := fleet.ProfileID(v.String("identity"))
-	if p := r.profiles[id]; p == nil || p.Type != fleet.TypeIdentity {
-		return "", fmt.Errorf("identity %q is not in the same unit", id)
-	}
-	return innerUUID(r.unit, id, roleIdentity), nil
+	return r.uuidOf(fleet.TypeIdentity, v.String("identity"))
 }
 
 // accountHead names the payload as the account is to be called on the device.

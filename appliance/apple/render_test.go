@@ -33,6 +33,9 @@ func variants(t testing.TB, d fleet.Declaration, certificate string) []map[strin
 		fixed = map[string]any{"root": "root"}
 	case fleet.TypeTrustedRoot:
 		fixed = map[string]any{"certificate": certificate}
+	case fleet.TypeWiFi:
+		fixed = map[string]any{"ssid": "Office", "password": "correct horse", "identity": "identity", "root": "root",
+			"server_names": "radius.example.nl *.wifi.example.nl", "proxy_url": "https://proxy.example.nl/proxy.pac"}
 	}
 	hinges := map[string]bool{}
 	for _, f := range d.Fields {
@@ -232,6 +235,10 @@ func TestGoldenProfiles(t *testing.T) {
 	}
 	certificate := map[string]any{"sign_in": "certificate", "identity": "identity"}
 	imap := map[string]any{"account": "imap", "smtp_host": "smtp.example.nl"}
+	wifi := func(settings map[string]any) *fleet.Profile {
+		return profileOf(t, "wifi", fleet.TypeWiFi, with(settings, "ssid", "Office"))
+	}
+	enterprise := map[string]any{"security": "enterprise", "identity": "identity", "root": "root", "server_names": "radius.example.nl"}
 	passcode := profileOf(t, "passcode", fleet.TypePasscode, map[string]any{"min_length": 8, "auto_lock": 30, "max_failed": 10, "failed_reset": 5})
 	for _, c := range []struct {
 		name     string
@@ -242,6 +249,10 @@ func TestGoldenProfiles(t *testing.T) {
 		{"ios_access_certificate", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, mail(certificate)}},
 		{"ipados_access_oauth", fleet.IPadOS, unitAccess, []*fleet.Profile{mail(map[string]any{"sign_in": "oauth"})}},
 		{"ios_access_imap", fleet.IOS, unitAccess, []*fleet.Profile{mail(imap)}},
+		{"ios_wifi_personal", fleet.IOS, "wifi.wifi", []*fleet.Profile{wifi(map[string]any{"password": "correct horse", "hidden": true, "fixed_mac": true, "proxy": "manual", "proxy_host": "proxy.example.nl"})}},
+		{"ios_access_wifi", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, wifi(enterprise)}},
+		{"macos_person_wifi", fleet.MacOS, unitPerson, []*fleet.Profile{root, identity, mail(certificate), wifi(enterprise)}},
+		{"macos_access_wifi_ttls", fleet.MacOS, unitAccess, []*fleet.Profile{root, wifi(with(with(enterprise, "eap", "ttls"), "outer_identity", "anonymous"))}},
 		{"ios_passcode", fleet.IOS, unitPasscode, []*fleet.Profile{passcode}},
 		{"macos_access", fleet.MacOS, unitAccess, []*fleet.Profile{root, identity, mail(map[string]any{})}},
 		{"macos_person_certificate", fleet.MacOS, unitPerson, []*fleet.Profile{root, identity, mail(certificate)}},
@@ -329,6 +340,11 @@ func TestCompose(t *testing.T) {
 	wifi := profileOf(t, "wifi-identity", fleet.TypeIdentity, map[string]any{"root": "root"})
 	mail := profileOf(t, "mail", fleet.TypeEmail, map[string]any{"host": "h", "sign_in": "certificate", "identity": "identity"})
 	code := profileOf(t, "code", fleet.TypePasscode, nil)
+	network := func(id, identity string) *fleet.Profile {
+		return profileOf(t, id, fleet.TypeWiFi, map[string]any{"ssid": id, "security": "enterprise", "identity": identity, "root": "root", "server_names": "r"})
+	}
+	secure, shared := network("secure", "wifi-identity"), network("shared", "identity")
+	open := profileOf(t, "open", fleet.TypeWiFi, map[string]any{"ssid": "open", "security": "open"})
 	all := []*fleet.Profile{root, other, identity, wifi, mail, code}
 	show := func(units []fleet.Unit) string {
 		var b strings.Builder
@@ -348,6 +364,12 @@ func TestCompose(t *testing.T) {
 		{"an iPad is like a phone", fleet.IPadOS, []*fleet.Profile{mail}, "access/device[mail]"},
 		{"e-mail with its chain goes to the person of a Mac", fleet.MacOS, all,
 			"access/device[root other-root wifi-identity] passcode/device[code] person/user[identity mail]"},
+		{"an open network is a unit of its own", fleet.IOS, []*fleet.Profile{root, open}, "access/device[root] wifi.open/device[open]"},
+		{"a network that uses a certificate travels with it", fleet.IOS, []*fleet.Profile{root, wifi, secure}, "access/device[root wifi-identity secure]"},
+		{"and on a Mac, through the device's channel", fleet.MacOS, []*fleet.Profile{root, identity, wifi, mail, secure},
+			"access/device[root wifi-identity secure] person/user[identity mail]"},
+		{"unless its certificate is the person's", fleet.MacOS, []*fleet.Profile{root, identity, mail, shared},
+			"access/device[root] person/user[root identity mail shared]"},
 		{"a Mac without e-mail has no unit for the person", fleet.MacOS, []*fleet.Profile{root, identity}, "access/device[root identity]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

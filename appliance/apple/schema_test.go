@@ -303,6 +303,11 @@ func (s *schema) checkProfile(xml []byte, tg target) []string {
 				c.fault(p.text("PayloadType"), "%s points outside the profile", k)
 			}
 		}
+		for _, u := range p.dict("EAPClientConfiguration").list("PayloadCertificateAnchorUUID") {
+			if !uuids[fmt.Sprint(u)] {
+				c.fault(p.text("PayloadType"), "an anchor points outside the profile")
+			}
+		}
 		s.prose(c, p)
 	}
 	if types["com.apple.mdm"] > 1 {
@@ -315,7 +320,8 @@ func (s *schema) checkProfile(xml []byte, tg target) []string {
 func (s *schema) prose(c *checker, p dict) {
 	kind := p.text("PayloadType")
 	for k := range p {
-		if strings.Contains(k, "Password") && k != "OutgoingPasswordSameAsIncomingPassword" {
+		network := kind == "com.apple.wifi.managed" && p["EAPClientConfiguration"] == nil // the key of the network, no person's password
+		if strings.Contains(k, "Password") && !network && k != "OutgoingPasswordSameAsIncomingPassword" {
 			c.fault(kind, "holds a password key: %s", k)
 		}
 	}
@@ -338,6 +344,13 @@ func (s *schema) prose(c *checker, p dict) {
 	case "com.apple.mail.managed":
 		if !isTrue("IncomingMailServerUseSSL") || !isTrue("OutgoingMailServerUseSSL") {
 			c.fault(kind, "not encrypted")
+		}
+	case "com.apple.wifi.managed":
+		if n := len(p.text("SSID_STR")); n == 0 || n > 32 {
+			c.fault(kind, "a name of %d octets", n)
+		}
+		if eap := p.dict("EAPClientConfiguration"); eap != nil && (eap["UserPassword"] != nil || len(eap.list("TLSTrustedServerNames")) == 0) {
+			c.fault(kind, "holds a person's password, or trusts any server")
 		}
 	case "com.apple.mdm":
 		if n, _ := p["AccessRights"].(int64); n <= 0 || n > rightsAll {

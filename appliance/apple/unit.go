@@ -12,6 +12,7 @@ const (
 	unitAccess   = "access"   // roots, identities and, on iPhone and iPad, e-mail: what refers to each other
 	unitPerson   = "person"   // on a Mac, through the person's channel: e-mail with its identity
 	unitPasscode = "passcode" // apart, so that a rule that cannot be met yet holds up nothing else
+	// Others: <type>.<profile>.
 )
 
 // personChannel is the channel kind of units for a managed user of a Mac.
@@ -38,24 +39,31 @@ func innerUUID(unit string, p fleet.ProfileID, role string) string {
 	return payloadUUID("payload", unit, string(p), role)
 }
 
-// Compose groups what is wanted of a device into units. References between payloads resolve within one profile only, so
-// whatever refers to each other is one unit.
+// Compose groups what is wanted of a device into units. References between payloads resolve within one profile only, so whatever refers to
+// each other is one unit. What refers to nothing is a unit of its own: a change of it, or a refusal, touches nothing else.
 func (a *Apple) Compose(d *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
-	var access, person, passcode []fleet.ProfileID
+	chain := chains(wanted)
 	forPerson := map[fleet.ProfileID]bool{}
 	if d.Platform == fleet.MacOS {
-		forPerson = mailChain(wanted)
+		forPerson = chain.ofPerson(wanted)
 	}
+	var access, person, passcode []fleet.ProfileID
+	var alone []fleet.Unit
 	for _, p := range wanted {
 		switch {
 		case p.Type == fleet.TypePasscode:
 			passcode = append(passcode, p.ID)
 		case p.Type == fleet.TypeTrustedRoot:
 			access = append(access, p.ID) // of a Mac: its system keychain, which every user of it trusts
+			if forPerson[p.ID] {
+				person = append(person, p.ID)
+			}
 		case forPerson[p.ID]:
 			person = append(person, p.ID)
-		case p.Type == fleet.TypeIdentity, p.Type == fleet.TypeEmail:
+		case p.Type == fleet.TypeIdentity, p.Type == fleet.TypeEmail, len(chain.refs[p.ID]) > 0:
 			access = append(access, p.ID)
+		default:
+			alone = append(alone, fleet.Unit{Key: string(p.Type) + "." + string(p.ID), Channel: fleet.DeviceChannel, Profiles: []fleet.ProfileID{p.ID}})
 		}
 	}
 	var out []fleet.Unit
@@ -67,45 +75,44 @@ func (a *Apple) Compose(d *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
 	add(unitAccess, fleet.DeviceChannel, access)
 	add(unitPasscode, fleet.DeviceChannel, passcode)
 	add(unitPerson, personChannel, person)
-	return out
+	return append(out, alone...)
 }
 
-// mailChain is every e-mail profile with what it refers to, directly or through another.
-func mailChain(wanted []*fleet.Profile) map[fleet.ProfileID]bool {
-	byID := map[fleet.ProfileID]*fleet.Profile{}
-	var todo []fleet.ProfileID
+// references holds what is wanted by id and what each refers to.
+type references struct {
+	byID map[fleet.ProfileID]*fleet.Profile
+	refs map[fleet.ProfileID][]fleet.ProfileID
+}
+
+func chains(wanted []*fleet.Profile) references {
+	c := references{map[fleet.ProfileID]*fleet.Profile{}, map[fleet.ProfileID][]fleet.ProfileID{}}
 	for _, p := range wanted {
-		byID[p.ID] = p
-		if p.Type == fleet.TypeEmail {
-			todo = append(todo, p.ID)
-		}
+		c.byID[p.ID], c.refs[p.ID] = p, p.Refers()
 	}
-	in := map[fleet.ProfileID]bool{}
-	for len(todo) > 0 {
-		p := byID[todo[0]]
-		todo = todo[1:]
-		if p == nil || in[p.ID] {
-			continue
-		}
-		in[p.ID] = true
-		todo = append(todo, references(p)...)
-	}
-	return in
+	return c
 }
 
-// references are the profiles that a profile's settings name.
-func references(p *fleet.Profile) []fleet.ProfileID {
-	values := p.Values()
-	var out []fleet.ProfileID
-	for _, d := range fleet.ProfileTypes() {
-		if d.Type != p.Type {
-			continue
-		}
-		for _, f := range d.Fields {
-			if id := values.String(f.Key); f.Kind == "profile" && id != "" && !slices.Contains(out, fleet.ProfileID(id)) {
-				out = append(out, fleet.ProfileID(id))
+// ofPerson are the profiles that go through the person's channel of a Mac: e-mail, the identities it signs in with, and networks that use one of
+// these identities, with the roots whose payloads they name. An identity is in one unit only: each installation issues a certificate.
+func (c references) ofPerson(wanted []*fleet.Profile) map[fleet.ProfileID]bool {
+	in := map[fleet.ProfileID]bool{}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range wanted {
+			if in[p.ID] || p.Type == fleet.TypeTrustedRoot || p.Type == fleet.TypeIdentity {
+				continue
+			}
+			uses := func(id fleet.ProfileID) bool {
+				return in[id] && c.byID[id] != nil && c.byID[id].Type == fleet.TypeIdentity
+			}
+			if p.Type != fleet.TypeEmail && !slices.ContainsFunc(c.refs[p.ID], uses) {
+				continue
+			}
+			in[p.ID], grown = true, true
+			for _, id := range c.refs[p.ID] {
+				in[id] = true
 			}
 		}
 	}
-	return out
+	return in
 }

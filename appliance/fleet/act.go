@@ -74,6 +74,8 @@ func (f *Fleet) hinders(d *Device, t ActionType, open []*Action) Reason {
 		return Why("action.ended", "state", string(d.State))
 	case t == ActWipe && d.State == Retiring:
 		return Reason{}
+	case t == ActWipe && d.State == Wiping && !slices.ContainsFunc(open, func(a *Action) bool { return a.lifecycle() }):
+		return Reason{} // the one before it was lost
 	case d.State.leaving():
 		return Why("action.leaving", "state", string(d.State))
 	case !isLifecycle(t) && d.State != Managed:
@@ -187,7 +189,7 @@ func (f *Fleet) order(tx store.Tx, by Actor, d *Device, list []ActionChoice, id 
 	m := f.modules[d.Platform]
 	now := f.now().UTC()
 	a := &Action{ID: id, Device: d.ID, Enrolment: d.Enrolment, Type: t, Options: o, State: ActionQueued, By: by.Name, Created: now, Once: m.Once(t)}
-	if a.lifecycle() { // a device that still calls was not wiped
+	if a.lifecycle() && t != ActWipe { // the steps of a removal can be repeated
 		a.Once = false
 	}
 	if o.PIN != "" {
@@ -269,6 +271,16 @@ func (f *Fleet) orderRemoval(tx store.Tx, by Actor, d *Device, rep *reported, li
 		}
 		return f.wakeDevice(tx, d, string(a.Type))
 	}
+	if a.Type == ActWipe && d.State == Wiping { // again, after one that was lost
+		rep.wipeAgain(d)
+		if err := reports.Put(tx, rep); err != nil {
+			return err
+		}
+		if err := f.saveDevice(tx, old, d); err != nil {
+			return err
+		}
+		return f.wakeDevice(tx, d, string(a.Type))
+	}
 	if err := countDevice(tx, old, d); err != nil { // the passage counts from the device as it is now
 		return err
 	}
@@ -336,6 +348,12 @@ func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
 func (f *Fleet) expireActions(tx store.Tx, list []*Action, now time.Time) error {
 	for _, a := range list {
 		if a.Expires == nil || now.Before(*a.Expires) {
+			continue
+		}
+		if a.Once && a.lifecycle() && a.State == ActionSent {
+			if err := f.expireWipe(tx, a); err != nil {
+				return err
+			}
 			continue
 		}
 		s, r := ActionExpired, Why("action.expired")

@@ -56,6 +56,9 @@ func (f *Fleet) answer(tx store.Tx, x *exchange) (ended bool, err error) {
 		x.rows = true
 		return false, f.answerRemove(tx, x, o, ch, ev)
 	case StepQuery:
+		if len(ans.Later) > 0 { // nothing would have changed by asking at once
+			ch.skip(stepKey(o.Step))
+		}
 		return false, f.answerQuery(tx, x, o, ch, ev)
 	case StepAction:
 		x.acted = true
@@ -105,6 +108,9 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 	switch a.State {
 	case ActionQueued, ActionSent, ActionAcknowledged:
 	case ActionUnknown, ActionExpired: // the answer came late, and it is the truth
+		if ans.Outcome == Done && s.isTarget(a) {
+			return true, f.end(tx, s.device, s.rep, evProved, ev, deviceActor(s.device, x.c.From))
+		}
 		if ans.Outcome == Done {
 			return false, f.endAction(tx, a, ActionDone, Why("action.done"), ev)
 		}
@@ -115,7 +121,7 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 	target := s.isTarget(a)
 	switch ans.Outcome {
 	case Postponed:
-		a.State = ActionQueued
+		a.requeue()
 		return false, actions.Put(tx, a)
 	case Done:
 		if target {
@@ -137,12 +143,13 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 	if !target {
 		return false, f.endAction(tx, a, ActionFailed, r, ev)
 	}
-	// A wipe is repeated until it is proved: the next try comes later.
+	// A wipe that was refused is tried again later: the refusal shows that it did not happen.
 	if s.rep.Tries == nil {
 		s.rep.Tries = map[ActionID]*failure{}
 	}
 	s.rep.Tries[a.ID] = failed(s.rep.Tries[a.ID], "", r, ev, ans.Outcome == Malformed)
-	a.State, a.Reason = ActionQueued, r
+	a.requeue()
+	a.Reason = r
 	if err := actions.Put(tx, a); err != nil {
 		return false, err
 	}

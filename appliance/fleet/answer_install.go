@@ -38,7 +38,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 	default:
 		u.Failed = failed(u.Failed, o.Step.Unit.Version, ans.Reason, ev, true)
 	}
-	u.Failed.Blames = ans.Blames
+	u.Failed.Blames, u.Failed.Unfit = ans.Blames, ans.Unfit
 	u.back()
 	return f.profileEvents(tx, s, blamed(o.Held, ans.Blames), "event.profile-failed", ans.Reason, ev)
 }

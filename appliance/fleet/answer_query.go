@@ -83,7 +83,15 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 		}
 	}
 	for key, u := range ch.Units {
+		busy, later := x.ans.Later[key]
+		if u.Later = busy; later {
+			continue
+		}
 		marker, there := x.ans.Markers[key]
+		ev := ev
+		if x.ans.Unread[key] {
+			ev.What = "unread"
+		}
 		holds := func(version string, ids []ProfileID) bool {
 			unit := u.Unit
 			unit.Version, unit.Profiles = version, ids
@@ -146,6 +154,9 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 				continue
 			}
 			_, there := x.ans.Markers[ru.Key]
+			if _, later := x.ans.Later[ru.Key]; later {
+				continue
+			}
 			ru.Listed = there
 			if !there && ru.Evidence.None() {
 				ru.Evidence = ev

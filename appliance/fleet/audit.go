@@ -126,17 +126,34 @@ func (f *Fleet) VerifyAudit(ctx context.Context, a Actor) (broken uint64, checke
 	if err := need(a, AuditRead); err != nil {
 		return 0, 0, err
 	}
-	var head auditHead
+	for {
+		head, err := f.viewAuditHead(ctx)
+		if err != nil {
+			return 1, 0, fmt.Errorf("verify audit log: %w", err)
+		}
+		broken, checked, err = f.verifyAudit(ctx, head)
+		if broken == 0 && err == nil {
+			return 0, checked, nil
+		}
+		// Retention may have taken records out while they were walked over.
+		after, headErr := f.viewAuditHead(ctx)
+		if headErr != nil || after.Cut == head.Cut {
+			return broken, checked, err
+		}
+	}
+}
+
+func (f *Fleet) viewAuditHead(ctx context.Context) (head auditHead, err error) {
 	err = f.db.View(ctx, func(tx store.Tx) error {
-		var err error
 		head, err = f.auditHead(tx)
 		return err
 	})
-	if err != nil {
-		return 1, 0, fmt.Errorf("verify audit log: %w", err)
-	}
-	var seq uint64
-	var last []byte
+	return head, err
+}
+
+// verifyAudit walks the chain up to an end.
+func (f *Fleet) verifyAudit(ctx context.Context, head auditHead) (broken uint64, checked int, err error) {
+	seq, last := head.Cut, head.CutHash // what retention took out cannot be checked any more; what is left hangs on it
 	err = f.walkAudit(ctx, store.Query{}, func(r *AuditRecord) (bool, error) {
 		if seq == head.Seq { // appended while we walk: its turn comes at the next check, unless it does not belong at all
 			return false, nil

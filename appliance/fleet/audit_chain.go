@@ -34,8 +34,10 @@ func auditTime(t time.Time) string { return t.UTC().Format("20060102T150405.0000
 // auditHead is the end of the chain. It is kept sealed: who can write to the store but lacks the secrets key can make no other end, and
 // so neither rewrite the chain nor cut its tail unnoticed. It is also the guard key that puts records in one order.
 type auditHead struct {
-	Seq  uint64 `json:"seq"`
-	Hash []byte `json:"hash"`
+	Seq     uint64 `json:"seq"`
+	Hash    []byte `json:"hash"`
+	Cut     uint64 `json:"cut,omitempty"` // the last record that retention took out; the kept part begins behind it
+	CutHash []byte `json:"cut_hash,omitempty"`
 }
 
 func (f *Fleet) auditHead(tx store.Tx) (auditHead, error) {
@@ -101,11 +103,8 @@ func (f *Fleet) record(tx store.Tx, a Actor, verb, object, label string, tags []
 	if err := auditLog.Insert(tx, r); err != nil {
 		return fmt.Errorf("audit %s: %w", object, err)
 	}
-	plain, err := json.Marshal(auditHead{r.Seq, r.Hash})
-	if err != nil {
-		return err
-	}
-	return tx.Put(keyAuditHead, f.db.Sealer().Seal("audit-head", "head", plain))
+	head.Seq, head.Hash = r.Seq, r.Hash
+	return f.putAuditHead(tx, head)
 }
 
 // clip keeps text within a number of bytes, at a rune's edge, and valid.
@@ -172,6 +171,9 @@ func hideIn(v any) (changed bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, x := range v {
+			if x == SecretShown || x == secretChanged {
+				continue // hidden already
+			}
 			if _, isBool := x.(bool); x != nil && !isBool && isSecret(k) {
 				v[k] = "(hidden)"
 				changed = true

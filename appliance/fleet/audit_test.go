@@ -260,3 +260,63 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 		t.Errorf("a huge value is kept as %d bytes, %v", len(big), err)
 	}
 }
+
+// Retention takes out what is old, and only from the beginning; what is left is still proved, and so is that nothing else went.
+func TestRetentionOfTheLog(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	log := func(label string) {
+		h.update(func(tx store.Tx) error { return h.record(tx, h.owner, "update", "thing/1", label, nil, nil, nil) })
+	}
+	for i := range auditPruneBatch + 7 {
+		log(fmt.Sprint("old ", i))
+	}
+	h.clock.move(40 * 24 * time.Hour)
+	log("new")
+	if err := h.sweepAudit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, before, err := h.VerifyAudit(ctx, h.owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Settings(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Organisation, s.URL, s.AuditDays = "Test", "https://muster.example.org", 30
+	if _, err := h.SaveSettings(ctx, h.owner, *s); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.sweepAudit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	broken, after, err := h.VerifyAudit(ctx, h.owner)
+	if err != nil || broken != 0 {
+		t.Fatalf("after retention: broken at %d, %v", broken, err)
+	}
+	if after != 4 { // "new", the settings, and two batches taken out
+		t.Errorf("%d records are left of %d, want 4", after, before)
+	}
+	page, err := h.Audit(ctx, h.owner, AuditQuery{Object: "audit"})
+	if err != nil || len(page.Items) != 2 || page.Items[0].Verb != "delete" || page.Items[0].Actor == "" {
+		t.Errorf("what was taken out is not in the log: %+v, %v", page.Items, err)
+	}
+	if err := h.sweepAudit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, again, _ := h.VerifyAudit(ctx, h.owner); again != after {
+		t.Errorf("a second sweep left %d of %d", again, after)
+	}
+	// Who cuts the beginning off by hand is found out all the same.
+	h.update(func(tx store.Tx) error {
+		first := ""
+		if err := auditLog.Each(tx, store.Query{}, func(r *AuditRecord) (bool, error) { first = auditID(r.Seq); return false, nil }); err != nil {
+			return err
+		}
+		return auditLog.Delete(tx, first)
+	})
+	if broken, _, err := h.VerifyAudit(ctx, h.owner); broken == 0 && err == nil {
+		t.Error("a beginning cut off by hand is not found")
+	}
+}

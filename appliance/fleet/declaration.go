@@ -25,13 +25,22 @@ const (
 	KindChoice      = "choice"
 	KindCertificate = "certificate" // text: PEM, or DER in base64; kept as PEM
 	KindProfile     = "profile"     // id of another profile, of type RefType
+	KindSecret      = "secret"      // sealed at rest and never shown again: see secret_field.go
+	KindHosts       = "hosts"       // host names, with * for a label, kept with one blank between them
 )
 
 // textMost is the longest text of a field, in runes, where Max says nothing else.
 const textMost = 500
 
 // declarations of all types, in the order of the UI.
-var declarations = []Declaration{emailDeclaration(), trustedRootDeclaration(), identityDeclaration(), passcodeDeclaration()}
+var declarations = []Declaration{
+	emailDeclaration(),
+	wifiDeclaration(),
+	trustedRootDeclaration(),
+	identityDeclaration(),
+	passcodeDeclaration(),
+	appDeclaration(),
+}
 
 // ProfileTypes returns all declarations in the order of the UI.
 func ProfileTypes() []Declaration {
@@ -54,7 +63,10 @@ func declarationOf(t ProfileType) Declaration {
 
 // typeRank is the order of delivery: what is referred to comes before what refers to it.
 func typeRank(t ProfileType) int {
-	return slices.Index([]ProfileType{TypeTrustedRoot, TypeIdentity, TypeEmail, TypePasscode}, t)
+	if i := slices.Index([]ProfileType{TypeTrustedRoot, TypeIdentity}, t); i >= 0 {
+		return i
+	}
+	return 2 + slices.IndexFunc(declarations, func(d Declaration) bool { return d.Type == t })
 }
 
 // field finds a field by key.
@@ -90,8 +102,8 @@ func (d Declaration) platforms() []Platform {
 }
 
 // check reads settings and returns them complete: defaults filled in, what does not count left out. What is wrong goes to bad, by
-// "settings.<key>".
-func (d Declaration) check(raw json.RawMessage, platforms []Platform, bad faults) Values {
+// "settings.<key>". Secrets are returned as they were given, or as known has them.
+func (d Declaration) check(raw json.RawMessage, platforms []Platform, known *knownSecrets, bad faults) Values {
 	given := Values{}
 	if len(bytes.TrimSpace(raw)) > 0 {
 		if len(raw) > maxSettings {
@@ -113,8 +125,11 @@ func (d Declaration) check(raw json.RawMessage, platforms []Platform, bad faults
 	// Defaults first: When looks at them too.
 	full := Values{}
 	for _, fd := range d.Fields {
-		x, ok := given[fd.Key]
-		if !ok || x == nil {
+		x := given[fd.Key]
+		if fd.Kind == KindSecret {
+			x = known.given(fd.Key, x, bad)
+		}
+		if x == nil {
 			if x = fd.Default; x == nil {
 				continue
 			}
@@ -123,7 +138,7 @@ func (d Declaration) check(raw json.RawMessage, platforms []Platform, bad faults
 	}
 	out := Values{}
 	for _, fd := range d.Fields {
-		if !full.active(d, fd) {
+		if !full.Counts(d, fd) {
 			continue
 		}
 		x, ok := full[fd.Key]
@@ -176,6 +191,9 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 	if fd.Kind == KindCertificate {
 		return fd.checkCertificate(name, s, bad)
 	}
+	if fd.Kind == KindSecret {
+		return s, fd.checkSecret(name, s, bad)
+	}
 	if s = strings.TrimSpace(s); s == "" {
 		if fd.Required {
 			bad.put(name, "input.required")
@@ -208,6 +226,13 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 		s = strings.ToLower(s)
 		if !isHost(s) {
 			bad.put(name, "input.host")
+		}
+	case KindHosts:
+		s = hostList(s)
+		for host := range strings.SplitSeq(s, " ") {
+			if !isHostPattern(host) {
+				bad.put(name, "input.hosts", "value", clip(host, 60))
+			}
 		}
 	case KindMail:
 		bad.mail(name, plain, fd.Required)
@@ -268,6 +293,22 @@ func isHost(s string) bool {
 		}
 	}
 	return true
+}
+
+// hostList brings host names into the form that is kept.
+func hostList(s string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return r == ' ' || r == ',' || r == ';' }), " ")
+}
+
+// isHostPattern accepts host names, of which any label may be a star.
+func isHostPattern(s string) bool {
+	labels := strings.Split(s, ".")
+	for i, l := range labels {
+		if l == "*" {
+			labels[i] = "x"
+		}
+	}
+	return s != "*" && isHost(strings.Join(labels, "."))
 }
 
 // honours says whether a platform takes notice of a field.

@@ -205,10 +205,16 @@ func (s *situation) statusIn(p *Profile, u *Unit, diffs []difference) ProfileSta
 				return r
 			}
 			r.Status, r.Reason, r.Evidence = StatusSucceeded, Why("profile.confirmed"), rep.Confirmed
+			if rep.Confirmed.What == "unread" {
+				r.Reason = Why("profile.taken-unread")
+			}
 			continue
 		}
 		if rep != nil && rep.Present == u.Version {
 			r.Status, r.Reason, r.Evidence = StatusPending, Why("waiting.read-back"), rep.Acknowledged
+			if rep.Later.Code != "" {
+				r.Reason = rep.Later
+			}
 			return r
 		}
 		if rep != nil {
@@ -249,6 +255,9 @@ func (s *situation) statusFailed(r ProfileStatus, p *Profile, u *Unit, x *failur
 		return r
 	}
 	r.Status, r.Reason = StatusError, x.Reason
+	if x.Unfit {
+		r.Status = StatusNotApplicable
+	}
 	if x.Fault {
 		r.Reason = Reason{Code: "fault.malformed", Args: x.Reason.Args, DeviceWords: x.Reason.DeviceWords}
 	}

@@ -73,8 +73,9 @@ type Order struct {
 	ID          OrderID
 	Step        Step
 	Device      *Device
-	Person      *Person    // nil without one; shared, not to be changed
-	Profiles    []*Profile // of Unit, in the unit's order; shared, not to be changed
+	Person      *Person                // nil without one; shared, not to be changed
+	Profiles    []*Profile             // of Unit, in the unit's order; shared, not to be changed
+	Refs        map[ProfileID]*Profile // what those of an installation refer to and travels in other units; shared, not to be changed
 	Action      *Action
 	PIN         string               // opened, for lock and wipe of a Mac
 	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit
@@ -94,6 +95,9 @@ type Answer struct {
 	Facts        map[FactKey]any
 	Markers      map[string]string // QueryProfiles: unit key → marker of the version found; nil = not asked
 	Missing      map[string]Reason // QueryProfiles: unit key → why its version was not found, where the device says
+	Later        map[string]Reason // QueryProfiles: unit key → what it is still busy with: neither there nor missing, asked again in the next run
+	Unread       map[string]bool   // QueryProfiles: units in Markers of which something cannot be read: all that proves it is that the device took it
+	Unfit        bool              // for Failed: this edition or version has no such thing
 	Certificates []string          // QueryCertificates: fingerprints (hex SHA-256) found
 	Apps         []App
 }

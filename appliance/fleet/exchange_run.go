@@ -120,6 +120,10 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	if err := f.lostOnce(tx, x, ch); err != nil {
 		return err
 	}
+	shown, err := f.notWiped(tx, x)
+	if err != nil {
+		return err
+	}
 	if err := f.replan(tx, x); err != nil {
 		return err
 	}
@@ -138,7 +142,9 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	} else if ch.InFlight != "" { // what was handed over is wanted no more
 		ch.InFlight, ch.Doing = "", ""
 	}
-	x.next = s.horizon(x.c.Channel, diffs)
+	if x.next = s.horizon(x.c.Channel, diffs); x.next.IsZero() {
+		x.next = shown
+	}
 	return f.keepExchange(tx, x)
 }
 
@@ -252,8 +258,22 @@ func (f *Fleet) lostOnce(tx store.Tx, x *exchange, ch *channelReport) error {
 		return errWrites
 	}
 	ch.InFlight, ch.Doing = "", ""
-	if err := f.endAction(tx, a, ActionUnknown, Why("action.unknown"), Evidence{}); err != nil {
-		return err
+	switch {
+	case a.lifecycle():
+		old := x.s.device.snapshot()
+		if err := f.loseWipe(tx, x.s.device, x.s.rep, a); err != nil {
+			return err
+		}
+		if err := f.saveDevice(tx, old, x.s.device); err != nil {
+			return err
+		}
+	default:
+		if err := f.endAction(tx, a, ActionUnknown, Why("action.unknown"), Evidence{}); err != nil {
+			return err
+		}
+		if a.Type == ActWipe { // it may have taken everything: the lists say what is there
+			wantLists(x.s.rep)
+		}
 	}
 	x.s.actions = slices.DeleteFunc(x.s.actions, func(y *Action) bool { return y.ID == a.ID })
 	return nil

@@ -29,6 +29,7 @@ type Fleet struct {
 	locked  Settings
 	modules map[Platform]Module
 	wakers  map[Platform]Waker
+	jobs    JobRunner
 
 	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
 	conf    atomic.Pointer[config] // profiles and assignments as last read, see wanted.go

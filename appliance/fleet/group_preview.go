@@ -70,7 +70,7 @@ func (f *Fleet) GroupProfiles(ctx context.Context, a Actor, id GroupID) ([]*Prof
 		}
 		for _, p := range c.profiles {
 			if sees(a, p.Tags) && slices.ContainsFunc(c.to[p.ID], func(as Assignment) bool { return as.Group == id }) {
-				one := *p
+				one := *p.shown()
 				out = append(out, &one)
 			}
 		}

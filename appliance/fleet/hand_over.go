@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"muster/pki"
@@ -58,8 +59,24 @@ func (f *Fleet) fill(tx store.Tx, x *exchange, rec *orderRecord, o *Order, again
 	switch o.Step.Kind {
 	case StepInstall, StepRemove:
 		for _, id := range o.Step.Unit.Profiles {
-			if p := s.config.profile(id); p != nil { // else deleted meanwhile: a removal goes by the unit's key
-				o.Profiles = append(o.Profiles, p)
+			p := s.config.profile(id)
+			if p == nil { // deleted meanwhile: a removal goes by the unit's key
+				continue
+			}
+			if o.Step.Kind == StepInstall {
+				var err error
+				if p, err = f.unsealed(p); err != nil {
+					return err
+				}
+			}
+			o.Profiles = append(o.Profiles, p)
+			for _, id := range s.config.refs[p.ID] {
+				if ref := s.config.profile(id); ref != nil && !slices.Contains(o.Step.Unit.Profiles, id) {
+					if o.Refs == nil {
+						o.Refs = map[ProfileID]*Profile{}
+					}
+					o.Refs[id] = ref
+				}
 			}
 		}
 		if o.Step.Kind == StepInstall {
@@ -122,6 +139,10 @@ func (f *Fleet) sent(tx store.Tx, s *situation, a *Action) error {
 	if first {
 		now := s.now
 		a.Sent = &now
+	}
+	if a.Once && a.lifecycle() {
+		end := s.now.Add(wipeAnswers)
+		a.Expires = &end
 	}
 	a.State = ActionSent
 	a.Tries++

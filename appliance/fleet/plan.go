@@ -146,6 +146,9 @@ func (s *situation) planRetire() []difference {
 		units := s.rep.Channels[ch].held()
 		slices.SortFunc(units, func(a, b *unitReport) int { return b.Seq - a.Seq })
 		for _, u := range units {
+			if u.stays() {
+				continue
+			}
 			unit := u.Unit
 			out = append(out, s.differ(ch, Step{Kind: StepRemove, Unit: &unit}, u.NotRemoved))
 		}

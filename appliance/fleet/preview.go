@@ -193,7 +193,7 @@ func (f *Fleet) foresee(tx store.Tx, fc *forecast, d *Device) error {
 			fc.noPerson++
 		case "profile.chain-broken":
 			fc.broken[u.Reason.Args["missing"]]++
-		case "profile.same-account":
+		case "profile.same-account", "profile.same-network":
 			fc.twins[u.Reason.Args["other"]]++
 		}
 	}
@@ -220,6 +220,10 @@ func (fc *forecast) conclude() {
 		}
 	}
 	for _, name := range sortedKeys(fc.twins) {
+		if fc.profile.Type == TypeWiFi {
+			warn("assign.same-network", "other", name, "devices", strconv.Itoa(fc.twins[name]))
+			continue
+		}
 		warn("assign.same-account", "other", name, "devices", strconv.Itoa(fc.twins[name]))
 	}
 	if fc.profile.Type == TypeEmail && fc.after.values[fc.profile.ID].String("sign_in") != "certificate" && len(fc.asked) > 0 {

@@ -13,6 +13,8 @@ const (
 	TypeTrustedRoot ProfileType = "trusted-root"
 	TypeIdentity    ProfileType = "identity"
 	TypePasscode    ProfileType = "passcode"
+	TypeWiFi        ProfileType = "wifi"
+	TypeApp         ProfileType = "app"
 )
 
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.
@@ -28,7 +30,7 @@ type Field struct {
 	RefType   ProfileType `json:"ref_type"`
 	Template  bool        `json:"template,omitempty"`  // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
 	Platforms []Platform  `json:"platforms,omitempty"` // which honour it; empty = all of the type
-	When      string      `json:"when,omitempty"`      // "other-key=value": shown and checked only then
+	When      string      `json:"when,omitempty"`      // "other-key=value" or "other-key=one|two": shown and checked only then
 	Group     string      `json:"group,omitempty"`     // heading in the form
 	Advanced  bool        `json:"advanced,omitempty"`
 }

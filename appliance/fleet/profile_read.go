@@ -18,7 +18,11 @@ func (f *Fleet) Profile(ctx context.Context, a Actor, id ProfileID) (*Profile, e
 		return nil, err
 	}
 	return viewed(ctx, f, func(tx store.Tx) (*Profile, error) {
-		return f.profileSeen(tx, a, id)
+		p, err := f.profileSeen(tx, a, id)
+		if err != nil {
+			return nil, err
+		}
+		return p.shown(), nil
 	})
 }
 
@@ -38,7 +42,7 @@ func (f *Fleet) Profiles(ctx context.Context, a Actor, q ListQuery) (List[*Profi
 		var all []*Profile
 		for _, p := range c.profiles {
 			if sees(a, p.Tags) && beginsWithAll(searchWords(p.Name, p.Description, string(p.Type)), words) {
-				one := *p
+				one := *p.shown()
 				all = append(all, &one)
 			}
 		}
@@ -66,7 +70,7 @@ func (f *Fleet) ProfileVersions(ctx context.Context, a Actor, id ProfileID) ([]*
 		}
 		q := store.Query{From: string(id) + ".", To: string(id) + "/", Reverse: true, Limit: 200}
 		return profileVersions.Each(tx, q, func(p *Profile) (bool, error) {
-			out = append(out, p)
+			out = append(out, p.shown())
 			return true, nil
 		})
 	})
@@ -128,7 +132,7 @@ func (f *Fleet) platformNotes(p *Profile) []Reason {
 		notes = append(notes, said...)
 		for _, fd := range d.Fields {
 			x, set := v[fd.Key]
-			if !set || fd.honours(pl) || !v.active(d, fd) || sameValue(x, fd.Default) {
+			if !set || fd.honours(pl) || !v.Counts(d, fd) || sameValue(x, fd.Default) {
 				continue
 			}
 			notes = append(notes, Why("profile.setting-not-on-platform", "type", string(p.Type), "setting", fd.Key, "platform", string(pl)))
@@ -207,7 +211,7 @@ func (f *Fleet) PreviewProfile(ctx context.Context, a Actor, id ProfileID, in *P
 		if err != nil {
 			return Values{}, err
 		}
-		return Fill(p, who)
+		return Fill(p.shown(), who)
 	})
 }
 

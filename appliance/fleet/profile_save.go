@@ -26,7 +26,7 @@ func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput
 		in.Settings = nil
 	}
 	now := f.now().UTC()
-	p := &Profile{Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms(), Tags: tagsFor(a)}
+	p := &Profile{ID: ProfileID(store.NewID()), Type: in.Type, Created: now, Platforms: declarationOf(in.Type).platforms(), Tags: tagsFor(a)}
 	if old != nil {
 		c := *old
 		p = &c
@@ -108,7 +108,11 @@ func checkPlatforms(in []Platform, bad faults) []Platform {
 // buildSettings checks raw and stores it in p in its full form.
 func (f *Fleet) buildSettings(tx store.Tx, a Actor, old, p *Profile, raw json.RawMessage, bad faults) error {
 	d := declarationOf(p.Type)
-	v := d.check(raw, p.Platforms, bad)
+	known, err := f.secretsOf(a, old)
+	if err != nil {
+		return err
+	}
+	v := d.check(raw, p.Platforms, known, bad)
 	if p.Type == TypeTrustedRoot && v.Has("certificate") {
 		if c, err := ParseCertificate(v.String("certificate")); err == nil && !f.now().Before(c.NotAfter) {
 			bad.put("settings.certificate", "certificate.expired", "subject", c.Subject.String(), "at", c.NotAfter.UTC().Format("2006-01-02"))
@@ -131,6 +135,7 @@ func (f *Fleet) buildSettings(tx store.Tx, a Actor, old, p *Profile, raw json.Ra
 			bad.put("settings."+fd.Key, "profile.no-such-reference", "type", string(fd.RefType))
 		}
 	}
+	f.sealSecrets(p, v, known)
 	b, err := json.Marshal(v) // keys sorted
 	if err != nil {
 		return fmt.Errorf("encode settings: %w", err)
@@ -160,15 +165,14 @@ func (f *Fleet) CreateProfile(ctx context.Context, a Actor, in ProfileInput) (*P
 		if err != nil {
 			return nil, err
 		}
-		p.ID = ProfileID(store.NewID())
 		if err := putProfile(tx, p); err != nil {
 			return nil, err
 		}
-		if err := f.record(tx, a, "create", "profile/"+string(p.ID), p.Name, p.Tags, nil, p); err != nil {
+		if err := f.record(tx, a, "create", "profile/"+string(p.ID), p.Name, p.Tags, nil, p.shown()); err != nil {
 			return nil, err
 		}
 		f.publish(tx, "profile", string(p.ID))
-		return p, nil
+		return p.shown(), nil
 	})
 }
 
@@ -193,7 +197,7 @@ func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in Pro
 		if err := putProfile(tx, p); err != nil {
 			return nil, err
 		}
-		if err := f.record(tx, a, "update", "profile/"+string(id), p.Name, p.Tags, old, p); err != nil {
+		if err := f.record(tx, a, "update", "profile/"+string(id), p.Name, p.Tags, old.shown(), p.shownAfter(old)); err != nil {
 			return nil, err
 		}
 		if p.Revision != old.Revision || p.Name != old.Name {
@@ -202,7 +206,7 @@ func (f *Fleet) UpdateProfile(ctx context.Context, a Actor, id ProfileID, in Pro
 			}
 		}
 		f.publish(tx, "profile", string(id))
-		return p, nil
+		return p.shown(), nil
 	})
 }
 
@@ -249,7 +253,7 @@ func (f *Fleet) DeleteProfile(ctx context.Context, a Actor, id ProfileID) error 
 		if err := touchConfig(tx); err != nil {
 			return err
 		}
-		if err := f.record(tx, a, "delete", "profile/"+string(id), p.Name, p.Tags, p, nil); err != nil {
+		if err := f.record(tx, a, "delete", "profile/"+string(id), p.Name, p.Tags, p.shown(), nil); err != nil {
 			return err
 		}
 		if err := f.noteChange(tx, changeScope{Profile: id, Why: "profile"}); err != nil {

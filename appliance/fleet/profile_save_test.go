@@ -244,18 +244,18 @@ func TestTrustedRoot(t *testing.T) {
 // What was accepted is accepted again, and means the same: a profile that is read and saved unchanged does not change.
 func FuzzSettings(f *testing.F) {
 	for _, s := range []string{`{}`, `{"host":"a.example","days":0}`, `{"account":"imap","host":"a","smtp_host":"b","port":143}`, `{"min_length":4,"auto_lock":60}`,
-		`{"root":"x","common_name":"{{name}} of {{mail-domain}}"}`, `{"source":"uploaded","certificate":"AAAA"}`, `{"host":"[::1]","address":"{{ mail }}"}`} {
+		`{"root":"x","common_name":"{{name}} of {{mail-domain}}"}`, `{"ssid":"a","password":" 12345678 "}`, `{"ssid":"a","security":"enterprise","root":"r","identity":"i","server_names":"A.example, *.b"}`, `{"source":"uploaded","certificate":"AAAA"}`, `{"host":"[::1]","address":"{{ mail }}"}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, d := range ProfileTypes() {
 			bad := faults{}
-			v := d.check([]byte(s), []Platform{IOS, MacOS}, bad)
+			v := d.check([]byte(s), []Platform{IOS, MacOS}, nil, bad)
 			if len(bad) > 0 {
 				continue
 			}
 			once := encode(t, v)
-			twice := encode(t, d.check(once, []Platform{IOS, MacOS}, bad))
+			twice := encode(t, d.check(once, []Platform{IOS, MacOS}, nil, bad))
 			if len(bad) > 0 || string(once) != string(twice) {
 				t.Errorf("%s: %s became %s, then %s (%v)", d.Type, s, once, twice, bad)
 			}

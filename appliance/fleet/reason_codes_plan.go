@@ -20,11 +20,12 @@ func planReasonCodes() map[string][]string {
 		"fault.no-list":        nil,
 		"push.none":            nil, // this platform's devices call by themselves
 
-		"profile.confirmed":   nil,
-		"profile.removed":     nil,
-		"profile.not-found":   nil, // acknowledged, and not in the device's own list
-		"profile.still-there": nil,
-		"profile.in-no-unit":  nil,
+		"profile.confirmed":    nil,
+		"profile.taken-unread": nil, // acknowledged, and it cannot be read
+		"profile.removed":      nil,
+		"profile.not-found":    nil, // acknowledged, and not in the device's own list
+		"profile.still-there":  nil,
+		"profile.in-no-unit":   nil,
 
 		"well":               nil,
 		"standing.enrolling": nil,
@@ -51,6 +52,8 @@ func planReasonCodes() map[string][]string {
 		"action.done":         nil,
 		"action.nothing-left": nil,
 		"action.unknown":      nil,
+		"wipe.unknown":        nil,
+		"wipe.not-done":       nil,
 		"action.expired":      nil,
 		"action.cancelled":    {"by"},
 		"action.overtaken":    {"by"},
@@ -108,7 +111,7 @@ func planReasonCodes() map[string][]string {
 // ReasonCodes are all codes that the domain says, with the names of their arguments. Platform packages add their own.
 func ReasonCodes() map[string][]string {
 	out := map[string][]string{}
-	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), warningCodes(), keeperCodes()} {
+	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), warningCodes(), jobReasonCodes(), keeperCodes()} {
 		for code, args := range list {
 			out[code] = args
 		}

@@ -26,7 +26,7 @@ func dataOf(t ProfileType) string {
 		return "wifi-vpn"
 	case "web-link":
 		return "web-links"
-	case "app":
+	case TypeApp:
 		return "company-apps"
 	}
 	return "settings"
@@ -35,6 +35,14 @@ func dataOf(t ProfileType) string {
 // concerns says whether a row of the table is about a profile. Contacts go with the account that brought them.
 func (r *RemovalRow) concerns(t ProfileType) bool {
 	return r.Data == dataOf(t) || r.Data == "contacts" && t == TypeEmail
+}
+
+// about says whether a row is about something that the device holds. What is left on it belongs to what Muster did not bring.
+func (r *RemovalRow) about(h Held) bool {
+	if h.Stays {
+		return r.Data == "other-apps"
+	}
+	return r.concerns(h.Type)
 }
 
 // goes says whether the row's data is taken away at all on this platform.
@@ -151,6 +159,7 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 		switch {
 		case !row.goes():
 			row.Proved = notNeeded
+			row.Items = r.left(row)
 			continue
 		case row.Data == "management":
 			row.addEvidence(end)
@@ -173,7 +182,7 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 		for _, u := range r.Units {
 			hit := false
 			for _, h := range u.Profiles {
-				if row.concerns(h.Type) {
+				if row.about(h) {
 					hit = true
 					if name := h.Name; name != "" && !slices.Contains(row.Items, name) {
 						row.Items = append(row.Items, name)
@@ -215,6 +224,19 @@ func settle(rc *Receipt, r *removalReport, end Evidence) {
 			row.Proved, row.Why = notProved, Why("receipt.waiting")
 		}
 	}
+}
+
+// left names what a row says is left on the device by the profiles' own wish.
+func (r *removalReport) left(row *RemovalRow) []string {
+	var out []string
+	for _, u := range r.Units {
+		for _, h := range u.Profiles {
+			if h.Stays && row.about(h) && h.Name != "" && !slices.Contains(out, h.Name) {
+				out = append(out, h.Name)
+			}
+		}
+	}
+	return out
 }
 
 // outcome of a receipt by its rows.

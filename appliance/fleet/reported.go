@@ -68,6 +68,7 @@ type unitReport struct {
 	NotRemoved   *failure `json:"not_removed,omitempty"`
 	Postponed    int      `json:"postponed,omitempty"`
 	NotNow       Evidence `json:"not_now,omitzero"` // the last time
+	Later        Reason   `json:"later,omitzero"`   // what the device was busy with when it was read back last
 }
 
 // Held is a profile version that a device holds.
@@ -77,11 +78,18 @@ type Held struct {
 	Name     string      `json:"name"`
 	Version  int         `json:"version"`
 	Revision int         `json:"revision"`
+	Stays    bool        `json:"stays,omitempty"` // is left on the device when management ends
 }
 
 // back makes what is present the last thing handed over: a version that the device refused is not on it.
 func (u *unitReport) back() {
 	u.Unit.Version, u.Unit.Profiles, u.Handed = u.Present, idsOf(u.Profiles), u.Profiles
+}
+
+// stays says whether all that the unit brought is left on the device when management ends.
+func (u *unitReport) stays() bool {
+	held := u.holds()
+	return len(held) > 0 && !slices.ContainsFunc(held, func(h Held) bool { return !h.Stays })
 }
 
 // mayHold says whether something of the unit may be on the device: it was handed over and not proved gone.
@@ -97,6 +105,7 @@ type failure struct {
 	Next    time.Time   `json:"next"`
 	Fault   bool        `json:"fault,omitempty"`  // malformed: our fault, not repeated unchanged
 	Unseen  bool        `json:"unseen,omitempty"` // it was acknowledged, and reading back did not find it
+	Unfit   bool        `json:"unfit,omitempty"`  // this edition or version has no such thing
 	Message string      `json:"message,omitempty"`
 }
 
@@ -128,6 +137,7 @@ type removalReport struct {
 	Unenrol  *failure      `json:"unenrol,omitempty"` // refused
 	Begun    bool          `json:"begun,omitempty"`   // something of it was handed over: it cannot be called off
 	Handed   bool          `json:"handed,omitempty"`  // the last step (unenrol, wipe) was handed over
+	Lost     *lostWipe     `json:"lost,omitempty"`    // the wipe got no answer
 	Profiles Evidence      `json:"profiles,omitzero"` // profile list taken after the removals
 	Certs    Evidence      `json:"certs,omitzero"`    // certificate list taken after the removals
 	Left     []string      `json:"left,omitempty"`    // fingerprints of access certificates still listed

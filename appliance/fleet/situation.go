@@ -232,6 +232,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 		ID         ProfileID
 		Revision   int
 		Generation int
+		Roots      []int `json:",omitempty"` // revisions of roots in other units, which what is rendered names by their thumbprints
 	}
 	in := struct {
 		Key     string
@@ -247,6 +248,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 			if p.Type == TypeIdentity {
 				x.Generation = s.rep.generation(id)
 			}
+			x.Roots = s.rootsOutside(p, u)
 			personal = personal || p.Type == TypeIdentity || p.Type == TypeEmail || bytes.Contains(p.Settings, []byte("{{"))
 		}
 		in.Parts = append(in.Parts, x)
@@ -260,6 +262,21 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
+}
+
+// rootsOutside are the revisions of the trusted roots that a profile of a unit refers to and that travel in other units. An identity only goes
+// along with its root.
+func (s *situation) rootsOutside(p *Profile, u *Unit) []int {
+	if p.Type == TypeIdentity {
+		return nil
+	}
+	var out []int
+	for _, id := range s.config.refs[p.ID] {
+		if r := s.config.profile(id); r != nil && r.Type == TypeTrustedRoot && !slices.Contains(u.Profiles, id) {
+			out = append(out, r.Revision)
+		}
+	}
+	return out
 }
 
 // askable are the platform's queries of which at least one fact may be taken, or which yield no facts.
@@ -292,7 +309,7 @@ func (s *situation) held(u *Unit) []Held {
 	for _, id := range u.Profiles {
 		for _, p := range s.profiles {
 			if p.ID == id {
-				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision})
+				out = append(out, Held{p.ID, p.Type, p.Name, p.Version, p.Revision, staysAtRetire(p)})
 			}
 		}
 	}

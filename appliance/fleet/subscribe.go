@@ -10,7 +10,7 @@ import (
 
 // Change is published after a commit, for live pages. ID is empty when the thing is gone and the reader may not see everything.
 type Change struct {
-	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview"
+	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview", "job"
 	ID   string
 }
 
@@ -136,7 +136,7 @@ func (f *Fleet) visible(ctx context.Context, a Actor, c Change) (Change, bool) {
 		return c, false
 	}
 	reads := map[string]Permission{"device": DevicesRead, "action": DevicesRead, "receipt": DevicesRead, "person": PeopleRead,
-		"group": PeopleRead, "invitation": PeopleRead, "profile": ProfilesRead}
+		"group": PeopleRead, "invitation": PeopleRead, "profile": ProfilesRead, "job": SettingsRead}
 	if p, ok := reads[c.Kind]; ok && !a.May(p) {
 		return c, false
 	}
@@ -163,7 +163,9 @@ func (f *Fleet) visible(ctx context.Context, a Actor, c Change) (Change, bool) {
 }
 
 // unscoped kinds carry no tags.
-func unscoped(kind string) bool { return kind == "settings" || kind == "overview" || kind == "reset" }
+func unscoped(kind string) bool {
+	return kind == "settings" || kind == "overview" || kind == "job" || kind == "reset"
+}
 
 // tagsOf finds the scope tags of what changed.
 func tagsOf(tx store.Tx, c Change) ([]Tag, error) {

@@ -101,7 +101,7 @@ func Fill(p *Profile, person *Person) (Values, error) {
 	in, out := p.Values(), Values{}
 	for _, fd := range d.Fields {
 		x, ok := in[fd.Key]
-		if !ok || !in.active(d, fd) {
+		if !ok || !in.Counts(d, fd) {
 			continue
 		}
 		if s, isText := x.(string); isText && fd.Template {

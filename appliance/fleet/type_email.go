@@ -12,7 +12,7 @@ func emailDeclaration() Declaration {
 	synced := []Platform{IOS, IPadOS, Windows}
 	return Declaration{
 		Type:      TypeEmail,
-		Targets:   deviceTargets(IOS, IPadOS, MacOS, Windows),
+		Targets:   targetsOf(TypeEmail),
 		PerPerson: true,
 		NameHint:  "profile.email.name-hint",
 		Check:     checkEmail,

@@ -11,7 +11,7 @@ import (
 func identityDeclaration() Declaration {
 	return Declaration{
 		Type:      TypeIdentity,
-		Targets:   deviceTargets(IOS, IPadOS, MacOS, Windows),
+		Targets:   targetsOf(TypeIdentity),
 		PerPerson: true,
 		NameHint:  "profile.identity.name-hint",
 		Check:     checkIdentity,

@@ -7,7 +7,7 @@ func passcodeDeclaration() Declaration {
 	apple := []Platform{IOS, IPadOS, MacOS}
 	return Declaration{
 		Type:     TypePasscode,
-		Targets:  deviceTargets(IOS, IPadOS, MacOS, Windows),
+		Targets:  targetsOf(TypePasscode),
 		NameHint: "profile.passcode.name-hint",
 		Check:    checkPasscode,
 		Fields: []Field{

@@ -16,7 +16,7 @@ import (
 func trustedRootDeclaration() Declaration {
 	return Declaration{
 		Type:     TypeTrustedRoot,
-		Targets:  deviceTargets(IOS, IPadOS, MacOS, Windows),
+		Targets:  targetsOf(TypeTrustedRoot),
 		NameHint: "profile.trusted-root.name-hint",
 		Fields: []Field{
 			{Key: "source", Kind: KindChoice, Default: "internal", Required: true, Options: []string{"internal", "uploaded"}, Group: "certificate"},

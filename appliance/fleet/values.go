@@ -46,15 +46,15 @@ func (v Values) Has(key string) bool {
 	return ok
 }
 
-// active says whether a field counts under these values: its When holds, and so does that of the field it looks at.
-func (v Values) active(d Declaration, fd Field) bool {
+// Counts says whether a field counts under these values: its When holds, and so does that of the field it looks at.
+func (v Values) Counts(d Declaration, fd Field) bool {
 	for range len(d.Fields) {
 		if fd.When == "" {
 			return true
 		}
 		key, want, _ := strings.Cut(fd.When, "=")
 		other, ok := d.field(key)
-		if !ok || v.text(other) != want {
+		if !ok || !slices.Contains(strings.Split(want, "|"), v.text(other)) {
 			return false
 		}
 		fd = other
@@ -85,7 +85,7 @@ func (v Values) variables(t ProfileType) []string {
 	d := declarationOf(t)
 	var out []string
 	for _, fd := range d.Fields {
-		if !fd.Template || !v.active(d, fd) {
+		if !fd.Template || !v.Counts(d, fd) {
 			continue
 		}
 		names, _ := templateVariables(v.String(fd.Key))
@@ -103,7 +103,7 @@ func (v Values) refs(t ProfileType) []ProfileID {
 	d := declarationOf(t)
 	var out []ProfileID
 	for _, fd := range d.Fields {
-		if fd.Kind == "profile" && v.active(d, fd) && v.String(fd.Key) != "" {
+		if fd.Kind == "profile" && v.Counts(d, fd) && v.String(fd.Key) != "" {
 			out = append(out, ProfileID(v.String(fd.Key)))
 		}
 	}
@@ -127,3 +127,6 @@ func wholeNumber(x any) (int, bool) {
 	}
 	return 0, false
 }
+
+// Refers lists the profiles that a profile's settings refer to.
+func (p *Profile) Refers() []ProfileID { return p.Values().refs(p.Type) }

@@ -136,14 +136,13 @@ func missingRef(c *config, pr *Profile, fits map[ProfileID]bool) ProfileID {
 	return ""
 }
 
-// withoutTwins takes out mail accounts with one address on one host (B8): a device takes only one of them and which one would
-// be chance, so that none is delivered and each names the other.
+// withoutTwins takes out mail accounts with one address on one host (B8), and networks of one name: a device takes only one of them and which
+// one would be chance, so that none is delivered and each names the other.
 func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit, d *Device) ([]*Profile, []Unfit) {
 	byAccount := map[string][]*Profile{}
 	key := map[ProfileID]string{}
 	for _, pr := range in {
-		if pr.Type == TypeEmail {
-			k := accountKey(c.values[pr.ID], p)
+		if k := twinKey(pr.Type, c.values[pr.ID], p); k != "" {
 			key[pr.ID] = k
 			byAccount[k] = append(byAccount[k], pr)
 		}
@@ -154,7 +153,7 @@ func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit,
 	var out []*Profile
 	for _, pr := range in {
 		twins := byAccount[key[pr.ID]]
-		if pr.Type != TypeEmail || len(twins) == 1 {
+		if key[pr.ID] == "" || len(twins) == 1 {
 			out = append(out, pr)
 			continue
 		}
@@ -165,9 +164,27 @@ func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit,
 			}
 		}
 		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict,
-			Reason: Why("profile.same-account", "other", strings.Join(others, ", "))})
+			Reason: twinReason(pr.Type, strings.Join(others, ", "))})
 	}
 	return out, unfit
+}
+
+// twinKey tells apart things of which a device can have only one; "" for what it may have any number of.
+func twinKey(t ProfileType, v Values, p *Person) string {
+	switch t {
+	case TypeEmail:
+		return accountKey(v, p)
+	case TypeWiFi:
+		return networkKey(v)
+	}
+	return ""
+}
+
+func twinReason(t ProfileType, others string) Reason {
+	if t == TypeWiFi {
+		return Why("profile.same-network", "other", others)
+	}
+	return Why("profile.same-account", "other", others)
 }
 
 // accountKey is what tells mail accounts apart on a device: address and host.

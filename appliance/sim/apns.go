@@ -3,8 +3,6 @@ package sim
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"slices"
@@ -101,26 +98,12 @@ var uidOID = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}
 
 // NewAPNs starts the stand-in on a port of its own choice.
 func NewAPNs() (*APNs, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	root, key, err := standInRoot("Push Stand-in Root")
 	if err != nil {
-		return nil, err
-	}
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Push Stand-in Root"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
-	der, err := x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	if root, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
 	a := &APNs{root: root, rootKey: key, lines: map[string]*line{}, done: make(chan struct{}), counts: Counts{Reasons: map[string]int{}}}
-	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := a.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		NotAfter: time.Now().AddDate(1, 0, 0), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, serverKey.Public())
+	cert, err := loopbackCertificate(root, key)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +121,7 @@ func NewAPNs() (*APNs, error) {
 			}
 		},
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2"},
-			Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: serverKey, Leaf: leaf}}}}
+			Certificates: []tls.Certificate{cert}}}
 	go func() {
 		defer close(a.done)
 		_ = a.server.ServeTLS(a.ln, "", "") // ends with ErrServerClosed
@@ -204,16 +187,7 @@ func (a *APNs) SignPushUntil(csrPEM []byte, topic string, until time.Time) ([]by
 
 // issue signs a certificate with the stand-in's root.
 func (a *APNs) issue(t *x509.Certificate, pub any) (*x509.Certificate, error) {
-	t.SerialNumber = new(big.Int).SetBytes(randomBytes(15))
-	t.NotBefore = time.Now().Add(-time.Hour)
-	if t.NotAfter.Before(t.NotBefore) {
-		t.NotBefore = t.NotAfter.Add(-time.Hour)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, a.root, pub, a.rootKey)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
+	return issueUnder(a.root, a.rootKey, t, pub)
 }
 
 // Answer makes the next n pushes fail with t, after those that Answer was told before.

@@ -1,6 +1,7 @@
 // Package sim plays the outside parties of a device-management server: iPhones,
-// iPads and Macs that enrol and obey as real ones do, and a stand-in for Apple's
-// push service and certificate portal.
+// iPads, Macs, PCs and Androids that enrol and obey as real ones do, and stand-ins for
+// Apple's push service and certificate portal and for Google's Android Management API,
+// token endpoint and Pub/Sub.
 //
 // It imports nothing else of this module: it reads the server's pages, profiles and
 // commands with its own eyes, so that an error in our encoders cannot cancel itself

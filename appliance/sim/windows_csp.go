@@ -26,6 +26,11 @@ func (r *dmRun) special(l pcLoc) (pcNode, bool) {
 			n.data = "********"
 			return n, true
 		}
+	case "WiFi":
+		if n, there := t.get(l); there && last == "WlanXml" {
+			n.data = asWindowsKeeps(n.data)
+			return n, true
+		}
 	case "EnterpriseModernAppManagement":
 		if last == "AppInventoryResults" {
 			return pcNode{format: "xml", data: t.inventory()}, true

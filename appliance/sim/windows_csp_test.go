@@ -19,7 +19,7 @@ const (
 	eas     = "./User/Vendor/MSFT/ActiveSync/Accounts/" + guid
 	lock    = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/"
 	wlan    = "./Device/Vendor/MSFT/WiFi/Profile/Office/WlanXml"
-	wlanXML = `<WLANProfile xmlns="http://www.microsoft.com/networking/WLAN/profile/v1"><name>Office</name><SSIDConfig><SSID><hex>4F6666696365</hex><name>Office</name></SSID></SSIDConfig><connectionType>ESS</connectionType><connectionMode>auto</connectionMode><MSM><security><authEncryption><authentication>WPA2PSK</authentication><encryption>AES</encryption><useOneX>false</useOneX></authEncryption></security></MSM></WLANProfile>`
+	wlanXML = `<WLANProfile xmlns="http://www.microsoft.com/networking/WLAN/profile/v1"><name>Office</name><SSIDConfig><SSID><hex>4F6666696365</hex><name>Office</name></SSID></SSIDConfig><connectionType>ESS</connectionType><connectionMode>auto</connectionMode><MSM><security><authEncryption><authentication>WPA2PSK</authentication><encryption>AES</encryption><useOneX>false</useOneX></authEncryption><sharedKey><keyType>passPhrase</keyType><protected>false</protected><keyMaterial>correct horse</keyMaterial></sharedKey></security></MSM></WLANProfile>`
 )
 
 // mailAdds is a complete mail account.

@@ -400,7 +400,7 @@ func (r *dmRun) store(l pcLoc, i syncItem, exists bool) int {
 func (r *dmRun) format(l pcLoc, i syncItem) (string, int) {
 	want, got := l.spec().format, i.format
 	if got == "" {
-		if want != "chr" && want != "null" {
+		if want != "chr" && want != "null" && i.hasData {
 			r.note("no Format at " + l.uri() + ", which is " + want)
 		}
 		got = want

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -145,7 +146,7 @@ func (d *Windows) signIn(ctx context.Context, inv pcInvitation, service string) 
 		if form = page.nextForm(); form == nil {
 			return "", bad("the page leads nowhere: %s", page.main())
 		}
-		if t := page.main(); t != "" {
+		if t := page.main(); t != "" && attr(form, "data-step") == "accept" {
 			d.mu.Lock()
 			d.seen.terms = t
 			d.mu.Unlock()
@@ -156,13 +157,13 @@ func (d *Windows) signIn(ctx context.Context, inv pcInvitation, service string) 
 	return "", bad("the pages have no end")
 }
 
-// invitationCode is what the person types when a page asks for their invitation: their
-// option, the last part of their link, or what they were told.
+// invitationCode is what the person types when a page asks who they are: their option, the
+// code that the invitation's page showed or they were told, or the last part of their link.
 func (d *Windows) invitationCode(inv pcInvitation) string {
 	if d.o.Code != "" {
 		return d.o.Code
 	}
-	if inv.link == "" {
+	if inv.code != "" || inv.link == "" {
 		return inv.code
 	}
 	path, _, _ := strings.Cut(inv.link, "?")
@@ -247,6 +248,7 @@ func fill(form *html.Node, user, invitation, once string) {
 		default:
 			continue
 		}
+		n.Attr = slices.DeleteFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "value" })
 		n.Attr = append(n.Attr, html.Attribute{Key: "value", Val: v})
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"maps"
 	"slices"
@@ -135,6 +136,17 @@ func (d *Windows) Identity() *x509.Certificate {
 		return m.id.cert
 	}
 	return nil
+}
+
+// ClientCertificate is the identity that the PC shows in sessions, with its key; the zero
+// value when it is not enrolled.
+func (d *Windows) ClientCertificate() tls.Certificate {
+	if m := d.managed(); m != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return tls.Certificate{Certificate: [][]byte{m.id.cert.Raw}, PrivateKey: m.id.key}
+	}
+	return tls.Certificate{}
 }
 
 // uri writes a node's place; "" for one that is not there.

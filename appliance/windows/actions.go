@@ -62,7 +62,7 @@ func (w *Windows) Choices(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) [
 }
 
 // Once says whether an action must not happen twice: a second restart would cost a person's unsaved work again, a second wipe of a PC that
-// stays managed all that was put back. Fleet makes an exception of wipes that end management: a PC that still calls was not wiped.
+// stays managed all that was put back. A wipe that ends management is sent once, too: an answer that is missing may mean that it happened.
 func (w *Windows) Once(t fleet.ActionType) bool { return t == fleet.ActRestart || t == fleet.ActWipe }
 
 // Lifetime is how long an action may wait for the PC: it calls every ten minutes while it is on.

@@ -16,6 +16,9 @@ import (
 // scepWithin is how long a PC may take to fetch a certificate before it counts as not there.
 const scepWithin = time.Hour
 
+// unreadWithin is how long a node that the device cannot read now may keep its unit waiting.
+const unreadWithin = time.Hour
+
 // finish turns a job that is over into an answer, or asks for one more batch.
 func (w *Windows) finish(ctx context.Context, t *turn, j *job) (*fleet.Answer, *batch, error) {
 	if j.Order == "" {
@@ -26,6 +29,7 @@ func (w *Windows) finish(ctx context.Context, t *turn, j *job) (*fleet.Answer, *
 	case fleet.StepInstall:
 		if c := j.failed(); c != nil {
 			ans.Outcome, ans.Reason = fleet.Failed, explain(c)
+			ans.Unfit = c.Code == 404 || c.Code == 405 || c.Code == 406
 			return ans, nil, w.rollBack(ctx, t.c.Identity.Enrolment, j.Unit)
 		}
 		return ans, nil, nil
@@ -101,10 +105,11 @@ func (w *Windows) readBack(ctx context.Context, t *turn, j *job, ans *fleet.Answ
 			}
 			state, reason := d.compare(read, w.now())
 			switch {
-			case state == foundNot:
-				ans.Outcome, ans.Reason = fleet.Failed, reason
-			case state == foundLater:
-				ans.Outcome, ans.Reason = fleet.Postponed, reason
+			case state == foundNot && w.now().Sub(d.At) >= unreadWithin:
+				ans.Markers[d.Unit] = "differs"
+				ans.Missing = with(ans.Missing, d.Unit, reason)
+			case state == foundNot, state == foundLater: // no matter of the other units
+				ans.Later = with(ans.Later, d.Unit, reason)
 			case state == foundNone && d.Removed:
 				if err := ledger.Delete(tx, d.id()); err != nil {
 					return err
@@ -116,6 +121,12 @@ func (w *Windows) readBack(ctx context.Context, t *turn, j *job, ans *fleet.Answ
 				ans.Missing = with(ans.Missing, d.Unit, reason)
 			default:
 				ans.Markers[d.Unit] = d.Version
+				if d.unread(read) {
+					if ans.Unread == nil {
+						ans.Unread = map[string]bool{}
+					}
+					ans.Unread[d.Unit] = true
+				}
 				if d.Removed || len(d.Stale) == 0 && d.Before == nil {
 					continue
 				}
@@ -155,8 +166,11 @@ func with(m map[string]fleet.Reason, key string, r fleet.Reason) map[string]flee
 
 // compare says how much of a delivery is there. A node that may not be read (405, 406, 425) counts as what the device acknowledged.
 func (d *delivery) compare(read map[string]*command, now time.Time) (found, fleet.Reason) {
-	if d.SCEP != "" {
+	switch {
+	case d.SCEP != "":
 		return d.compareSCEP(read, now)
+	case d.MSI != nil:
+		return d.compareMSI(read, now)
 	}
 	there, right, total := 0, 0, 0
 	for _, c := range d.Checks {
@@ -167,7 +181,7 @@ func (d *delivery) compare(read map[string]*command, now time.Time) (found, flee
 		switch {
 		case x.Code == 404:
 			total++
-		case x.Code == 405, x.Code == 406, x.Code == 425:
+		case isUnreadable(x.Code):
 			if d.Removed {
 				continue
 			}
@@ -190,6 +204,18 @@ func (d *delivery) compare(read map[string]*command, now time.Time) (found, flee
 	return foundSome, why(codeOther)
 }
 
+// unread says whether part of a delivery cannot be read back, so that the device's word stands for it.
+func (d *delivery) unread(read map[string]*command) bool {
+	for _, c := range d.Checks {
+		if x := read[c.URI]; x != nil && isUnreadable(x.Code) {
+			return true
+		}
+	}
+	return false
+}
+
+func isUnreadable(code int) bool { return code == 405 || code == 406 || code == 425 }
+
 func (c check) matches(v *string) bool {
 	if v == nil {
 		return false
@@ -200,6 +226,8 @@ func (c check) matches(v *string) bool {
 		a, err := decodeBase64(got)
 		b, err2 := base64.StdEncoding.DecodeString(c.Want)
 		return err == nil && err2 == nil && bytes.Equal(a, b)
+	case "xml":
+		return holdsXML(c.Want, got)
 	case "int":
 		a, err := strconv.Atoi(got)
 		b, err2 := strconv.Atoi(c.Want)

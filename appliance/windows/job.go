@@ -28,11 +28,12 @@ type batch struct {
 	If       *condition `json:"if,omitempty"` // nil = always
 }
 
-// condition looks at what the first Get of an earlier batch brought.
+// condition looks at what an earlier batch brought: at the children that its first Get found, or at the answer to its first command.
 type condition struct {
 	Batch int    `json:"batch"`
-	Names string `json:"names"` // a child that the node has
-	Not   bool   `json:"not"`
+	Names string `json:"names,omitempty"` // a child that the node has
+	Code  int    `json:"code,omitempty"`  // the answer; then Names says nothing
+	Not   bool   `json:"not,omitempty"`
 }
 
 // Bounds of one message of ours.
@@ -143,6 +144,10 @@ func (j *job) next() bool {
 }
 
 func (j *job) holds(c *condition) bool {
+	if c.Code != 0 {
+		list := j.Batches[c.Batch].Commands
+		return len(list) > 0 && list[0].Code == c.Code
+	}
 	for _, x := range j.Batches[c.Batch].Commands {
 		if x.Verb == verbGet && x.Value != nil {
 			return slices.ContainsFunc(strings.Split(*x.Value, "/"), func(s string) bool { return strings.EqualFold(s, c.Names) })

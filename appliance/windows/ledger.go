@@ -19,7 +19,8 @@ type delivery struct {
 	Stale     []string          `json:"stale,omitempty"` // nodes of earlier versions that may still be there
 	At        time.Time         `json:"at"`              // handed over
 	Removed   bool              `json:"removed,omitempty"`
-	SCEP      string            `json:"scep,omitempty"`   // base LocURI of an identity certificate
+	SCEP      string            `json:"scep,omitempty"` // base LocURI of an identity certificate
+	MSI       *msiJob           `json:"msi,omitempty"`
 	Before    *delivery         `json:"before,omitempty"` // the version that is there until this one was taken
 }
 
@@ -27,7 +28,7 @@ type delivery struct {
 type check struct {
 	URI  string `json:"uri"`
 	Want string `json:"want"`
-	Kind string `json:"kind,omitempty"` // "b64", "int"; "" = text
+	Kind string `json:"kind,omitempty"` // "b64", "int", "xml"; "" = text
 }
 
 func (d *delivery) id() string { return string(d.Enrolment) + "/" + d.Unit }

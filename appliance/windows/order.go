@@ -2,6 +2,7 @@ package windows
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,6 +74,7 @@ type rendered struct {
 	checks  []check
 	nodes   []string
 	scep    string
+	msi     *msiJob
 	late    bool // what is stale is deleted only once the new version is proved
 }
 
@@ -86,7 +88,7 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 	if err != nil {
 		return err
 	}
-	r, err := (&rendering{order: o, root: w.pki.Root(), scepURL: deviceURL(s) + scepPath}).unit()
+	r, err := (&rendering{order: o, root: w.pki.Root(), issuers: []*x509.Certificate{w.pki.Issuing(), w.pki.Root()}, scepURL: deviceURL(s) + scepPath}).unit()
 	if err != nil {
 		return ours(err)
 	}
@@ -96,7 +98,7 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep}
+		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep, MSI: r.msi}
 		d.after(old)
 		j.Batches = r.batches
 		if !r.late {
@@ -178,24 +180,20 @@ func (w *Windows) query(ctx context.Context, t *turn, j *job, o *fleet.Order) er
 		return err
 	}
 	var gets []command
-	ask := func(uri string) {
-		if !slices.ContainsFunc(gets, func(c command) bool { return c.URI == uri }) {
-			gets = append(gets, get(uri))
+	ask := func(c command) {
+		if !slices.ContainsFunc(gets, func(x command) bool { return x.URI == c.URI }) {
+			gets = append(gets, c)
 		}
 	}
 	for _, d := range list {
 		switch {
 		case o.Step.Query == fleet.QueryCertificates:
 			for _, id := range d.identities() {
-				ask(id + "/CertThumbprint")
+				ask(get(certificateAt(id)))
 			}
 		case d.Channel == kindOf(j.Channel):
-			if d.SCEP != "" {
-				ask(d.SCEP + "/Status")
-				ask(d.SCEP + "/ErrorCode")
-			}
-			for _, c := range d.Checks {
-				ask(c.URI)
+			for _, c := range d.reads() {
+				ask(c)
 			}
 		}
 	}
@@ -206,16 +204,34 @@ func (w *Windows) query(ctx context.Context, t *turn, j *job, o *fleet.Order) er
 	return nil
 }
 
+// reads are the Gets that read a delivery back.
+func (d *delivery) reads() []command {
+	var out []command
+	if d.SCEP != "" {
+		out = append(out, get(d.SCEP+"/Status"), get(d.SCEP+"/ErrorCode"))
+	}
+	if d.MSI != nil {
+		out = append(out, d.MSI.reads()...)
+	}
+	for _, c := range d.Checks {
+		out = append(out, get(c.URI))
+	}
+	return out
+}
+
 // identities are the base nodes of the identity certificates of a delivery, earlier ones that may still be there included.
 func (d *delivery) identities() []string {
 	var out []string
 	for _, n := range slices.Concat(d.Nodes, d.Stale) {
-		if strings.Contains(n, scepNode) {
+		if strings.Contains(n, "/ClientCertificateInstall/") {
 			out = append(out, n)
 		}
 	}
 	return out
 }
+
+// certificateAt is where the thumbprint of an identity certificate is read.
+func certificateAt(base string) string { return base + "/CertThumbprint" }
 
 // kindOf is what a unit's Channel says for a channel.
 func kindOf(ch fleet.Channel) fleet.Channel {

@@ -18,13 +18,9 @@ func (r *rendering) roots(list []*fleet.Profile) (*rendered, error) {
 	var commands []command
 	var seen []string
 	for _, p := range list {
-		v := p.Values()
-		cert := r.root
-		if v.String("source") != "internal" {
-			var err error
-			if cert, err = fleet.ParseCertificate(v.String("certificate")); err != nil {
-				return nil, err
-			}
+		cert, err := r.certificateOf(p)
+		if err != nil {
+			return nil, err
 		}
 		node, data := rootNode+thumbprint(cert.Raw), base64.StdEncoding.EncodeToString(cert.Raw)
 		if slices.Contains(seen, node) {
@@ -41,6 +37,14 @@ func (r *rendering) roots(list []*fleet.Profile) (*rendered, error) {
 	}
 	out.batches = one(commands...)
 	return out, nil
+}
+
+// certificateOf is the certificate that a trusted-root profile delivers.
+func (r *rendering) certificateOf(p *fleet.Profile) (*x509.Certificate, error) {
+	if v := p.Values(); v.String("source") != "internal" {
+		return fleet.ParseCertificate(v.String("certificate"))
+	}
+	return r.root, nil
 }
 
 func (r *rendering) isOwn(c *x509.Certificate) bool { return bytes.Equal(c.Raw, r.root.Raw) }

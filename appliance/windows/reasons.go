@@ -48,6 +48,12 @@ func ReasonCodes() map[string][]string {
 
 		"windows.not-applicable.platform": {"platform"}, "windows.not-applicable.type": {"type"}, "windows.not-applicable.failed-attempts": nil,
 		"windows.not-applicable.mail-certificate": nil, "windows.not-applicable.mail-sign-in": nil, "windows.not-applicable.mail-host": {"host"},
+		"windows.not-applicable.app-kind": nil, "windows.not-applicable.wifi-proxy": {"proxy"}, "windows.msi.failed": nil, "windows.msi.download": nil, "windows.msi.too-long": nil,
+	}
+	for _, codes := range []map[string]string{msiSteps, msiErrors} {
+		for _, code := range codes {
+			out[code] = nil
+		}
 	}
 	for _, code := range statusCodes {
 		out[code] = nil

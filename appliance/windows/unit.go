@@ -17,7 +17,21 @@ const (
 	unitPasscode = "passcode"
 	unitIdentity = "identity-" // and the profile
 	unitEmail    = "email-"    // and the profile
+	unitApp      = "app-"      // and the profile
+	unitWiFi     = "wifi-"     // and the profile
 )
+
+// ownUnits are the types of which each profile is a unit, with the channel that it goes over: what can be there before anybody signs in, and
+// be removed when nobody is, goes over the device's.
+var ownUnits = map[fleet.ProfileType]struct {
+	key     string
+	channel fleet.Channel
+}{
+	fleet.TypeIdentity: {unitIdentity, userUnits},
+	fleet.TypeEmail:    {unitEmail, userUnits},
+	fleet.TypeApp:      {unitApp, fleet.DeviceChannel},
+	fleet.TypeWiFi:     {unitWiFi, fleet.DeviceChannel},
+}
 
 // userUnits is the channel kind of units under ./User.
 const userUnits fleet.Channel = "user"
@@ -38,10 +52,10 @@ func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit
 			roots = append(roots, p.ID)
 		case fleet.TypePasscode:
 			passcode = append(passcode, p.ID)
-		case fleet.TypeIdentity:
-			rest = append(rest, fleet.Unit{Key: unitIdentity + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
-		case fleet.TypeEmail:
-			rest = append(rest, fleet.Unit{Key: unitEmail + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
+		default:
+			if own, ok := ownUnits[p.Type]; ok {
+				rest = append(rest, fleet.Unit{Key: own.key + string(p.ID), Channel: own.channel, Profiles: []fleet.ProfileID{p.ID}})
+			}
 		}
 	}
 	var out []fleet.Unit
@@ -70,6 +84,13 @@ func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return true, fleet.Reason{}
 	case fleet.TypeEmail:
 		return emailApplies(v)
+	case fleet.TypeWiFi:
+		return wifiApplies(v)
+	case fleet.TypeApp:
+		if v.String("kind") == fleet.AppMSI {
+			return true, fleet.Reason{}
+		}
+		return false, why("windows.not-applicable.app-kind")
 	}
 	return false, why("windows.not-applicable.type", "type", string(p.Type))
 }
@@ -77,7 +98,8 @@ func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 // rendering puts the profiles of one order into commands.
 type rendering struct {
 	order   *fleet.Order
-	root    *x509.Certificate // of our own authority
+	root    *x509.Certificate   // of our own authority
+	issuers []*x509.Certificate // of ours, that identity certificates lead to
 	scepURL string
 }
 
@@ -95,6 +117,10 @@ func (r *rendering) unit() (*rendered, error) {
 		return r.identity(list[0], u.Version)
 	case strings.HasPrefix(u.Key, unitEmail):
 		return r.email(list[0], u.Version)
+	case strings.HasPrefix(u.Key, unitApp):
+		return msi(list[0]), nil
+	case strings.HasPrefix(u.Key, unitWiFi):
+		return r.wifi(list[0])
 	}
 	return nil, fmt.Errorf("unit %q", u.Key)
 }

@@ -38,6 +38,8 @@ type Config struct {
 	// SignInPage is the path, under the public address, of the page on which a person opens their invitation and accepts it while Windows waits.
 	// It is given "appru" and "login_hint" as query, and ends by sending the browser to HandOverPath. "" = sign-in by name and code only.
 	SignInPage string
+	// Enrolled is called when a PC has got its certificate, before it hears of it; nil = nobody wants to know.
+	Enrolled func()
 	// Say gives the text of a key, for the hand-over page and for the event log of a PC whose enrolment is refused; nil = the key itself.
 	Say    func(r *http.Request, key string) string
 	Clock  func() time.Time // nil = time.Now
@@ -46,14 +48,15 @@ type Config struct {
 
 // Windows manages PCs. It is safe for concurrent use.
 type Windows struct {
-	fleet  Fleet
-	pki    *pki.Authority
-	db     *store.DB
-	signIn string
-	say    func(r *http.Request, key string) string
-	now    func() time.Time
-	log    *slog.Logger
-	locks  fleet.KeyedLocks
+	fleet    Fleet
+	pki      *pki.Authority
+	db       *store.DB
+	signIn   string
+	enrolled func()
+	say      func(r *http.Request, key string) string
+	now      func() time.Time
+	log      *slog.Logger
+	locks    fleet.KeyedLocks
 }
 
 var _ fleet.Module = (*Windows)(nil)
@@ -63,17 +66,31 @@ func New(c Config) (*Windows, error) {
 	if c.Fleet == nil || c.PKI == nil || c.DB == nil {
 		return nil, errors.New("windows: fleet, pki and database are required")
 	}
-	w := &Windows{fleet: c.Fleet, pki: c.PKI, db: c.DB, signIn: c.SignInPage, say: c.Say, now: c.Clock, log: c.Logger}
+	w := &Windows{fleet: c.Fleet, pki: c.PKI, db: c.DB, signIn: c.SignInPage, enrolled: c.Enrolled, say: c.Say, now: c.Clock, log: c.Logger}
 	if w.now == nil {
 		w.now = time.Now
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
+	if w.enrolled == nil {
+		w.enrolled = func() {}
+	}
 	if w.say == nil {
 		w.say = func(_ *http.Request, key string) string { return key }
 	}
 	return w, nil
+}
+
+// Any says whether a PC is enrolled.
+func (w *Windows) Any(ctx context.Context) (any bool, err error) {
+	err = w.db.View(ctx, func(tx store.Tx) error {
+		return sessions.Each(tx, store.Query{Limit: 1}, func(*sessionRecord) (bool, error) {
+			any = true
+			return false, nil
+		})
+	})
+	return any, err
 }
 
 // Platforms that this package manages.

@@ -177,6 +177,7 @@ type pc struct {
 	seen    []sentCommand          // commands in order
 	hook    func(sentCommand)      // after each
 	mute    func(sentCommand) bool // no Status for it
+	missing []string               // leaves that a Replace does not create
 	session int
 	msg     int
 	left    bool
@@ -473,6 +474,9 @@ func (p *pc) read(answer []byte) []sentCommand {
 		}
 		ids[id] = true
 		c := sentCommand{verb: n.name, id: id, uri: n.get("Item", "Target", "LocURI"), format: n.get("Item", "Meta", "Format"), data: n.find("Item", "Data").whole()}
+		if c.uri != "" {
+			checkNode(p.t, "sent", command{Verb: c.verb, URI: c.uri, Format: c.format, Data: c.data}, anyBuild)
+		}
 		for _, k := range n.kids {
 			if n.name == "Atomic" && k.name != "CmdID" {
 				c.kids = append(c.kids, read(k))
@@ -570,6 +574,10 @@ func (p *pc) obey(c sentCommand, say func(sentCommand, int, string)) {
 		p.tree[c.uri] = c.data
 		say(c, 200, "")
 	case "Replace":
+		if !there && slices.Contains(p.missing, c.uri) {
+			say(c, 404, "")
+			return
+		}
 		p.tree[c.uri] = c.data
 		say(c, 200, "")
 	case "Delete":

@@ -11,7 +11,7 @@ muster.each("[data-wizard]", (form) => {
   const apply = () => parts.forEach((part) => {
     const [name, want] = part.dataset.when.split("=");
     const other = [...form.elements].find((el) => el.name === name && el.type !== "hidden");
-    part.hidden = value(name) !== want || Boolean(other?.closest("[data-when][hidden]"));
+    part.hidden = !want.split("|").includes(value(name)) || Boolean(other?.closest("[data-when][hidden]"));
   });
   const sections = [...form.querySelectorAll("details.disclose")];
   const tidy = () => sections.forEach((d) => {

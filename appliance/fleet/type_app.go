@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// TypeApp is one app that devices get without anybody doing anything, and lose when it is no longer wanted. Its kind says where it comes from,
+// and with that which platform takes it: one kind is for one platform, as a package is.
+//
+// "msi" is a Windows Installer package of a product (EnterpriseDesktopAppManagement). Windows fetches it from its address by itself, without
+// certificate or sign-in, checks its SHA-256, and installs it for the whole PC.
+func appDeclaration() Declaration {
+	pc := []Platform{Windows}
+	return Declaration{
+		Type:     TypeApp,
+		Targets:  targetsOf(TypeApp),
+		NameHint: "profile.app.name-hint",
+		Check:    checkApp,
+		Fields: []Field{
+			{Key: "kind", Kind: KindChoice, Default: AppMSI, Required: true, Options: []string{AppMSI}, Group: "app"},
+			{Key: "product_code", Kind: KindText, Required: true, Max: 38, Platforms: pc, When: "kind=msi", Group: "app"},
+			{Key: "version", Kind: KindText, Required: true, Max: 20, Platforms: pc, When: "kind=msi", Group: "app"},
+			{Key: "url", Kind: KindURL, Required: true, Max: 1000, Platforms: pc, When: "kind=msi", Group: "package"},
+			{Key: "sha256", Kind: KindText, Required: true, Min: 64, Max: 64, Platforms: pc, When: "kind=msi", Group: "package"},
+			{Key: "arguments", Kind: KindText, Default: "/quiet /norestart", Max: 500, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true},
+			{Key: "timeout", Kind: KindNumber, Default: 30, Min: 1, Max: 1440, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true},       // minutes
+			{Key: "retries", Kind: KindNumber, Default: 3, Min: 0, Max: 10, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true},          // after the first try
+			{Key: "retry_interval", Kind: KindNumber, Default: 5, Min: 1, Max: 1440, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true}, // minutes
+			// Windows itself leaves installed programs when management ends (C3): listed here, it goes before that.
+			{Key: "remove_at_retire", Kind: KindBool, Default: true, Platforms: pc, When: "kind=msi", Group: "removal"},
+		},
+	}
+}
+
+// Kinds of apps.
+const (
+	AppMSI = "msi"
+)
+
+var (
+	productCode = regexp.MustCompile(`^(\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
+	hexText     = regexp.MustCompile(`^[0-9A-Fa-f]*$`)
+)
+
+func checkApp(v Values) map[string]Reason {
+	bad := map[string]Reason{}
+	if v.String("kind") != AppMSI {
+		return bad
+	}
+	if s := v.String("product_code"); s != "" && !productCode.MatchString(s) {
+		bad["product_code"] = Why("app.product-code")
+	}
+	if s := v.String("version"); s != "" && !isProductVersion(s) {
+		bad["version"] = Why("app.version")
+	}
+	if !hexText.MatchString(v.String("sha256")) {
+		bad["sha256"] = Why("app.sha256")
+	}
+	return bad
+}
+
+// isProductVersion holds what Windows Installer says of ProductVersion: major.minor.build within 255.255.65535; a fourth number is allowed and not
+// looked at.
+func isProductVersion(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) > 4 {
+		return false
+	}
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || i < 2 && n > 255 {
+			return false
+		}
+	}
+	return true
+}
+
+// staysAtRetire says whether what a profile delivered is left on the device when management ends: nothing is, unless the profile says so.
+func staysAtRetire(p *Profile) bool {
+	return p.Type == TypeApp && p.Values().String("kind") == AppMSI && !p.Values().Bool("remove_at_retire")
+}
+
+// appKey tells apart apps of which a device can have only one.
+func appKey(v Values) string {
+	if v.String("kind") == AppMSI {
+		return "app\x00" + strings.ToUpper(strings.Trim(v.String("product_code"), "{}"))
+	}
+	return ""
+}

@@ -1,0 +1,11 @@
+package fleet
+
+// windowsTypes are where types can go among PCs.
+var windowsTypes = map[ProfileType][]Target{
+	TypeEmail:       deviceTargets(Windows),
+	TypeTrustedRoot: deviceTargets(Windows),
+	TypeIdentity:    deviceTargets(Windows),
+	TypePasscode:    deviceTargets(Windows),
+	TypeApp:         deviceTargets(Windows),
+	TypeWiFi:        deviceTargets(Windows),
+}
