@@ -269,8 +269,7 @@ func (n *acmeNames) why(name string, err error) *fleet.Reason {
 			code = "need.tls-limited"
 		}
 	}
-	r := fleet.Why(code, "name", name, "ca", n.ca)
-	r.DeviceWords = cut(words, 500)
+	r := fleet.Why(code, "name", name, "ca", n.ca, "why", cut(words, 500))
 	return &r
 }
 

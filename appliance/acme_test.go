@@ -280,7 +280,7 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 		c.mood.Store(mood)
 		w.looked()
 		n := w.need(code)
-		if n == nil || n.Severity != fleet.SeverityWarning || n.Reason.DeviceWords == "" || n.Link != "/settings/tls" {
+		if n == nil || n.Severity != fleet.SeverityWarning || n.Reason.Args["why"] == "" || n.Link != "/settings/tls" {
 			t.Errorf("%s: need %+v", mood, n)
 		}
 		if got := w.serial(names[0], c.pool); got != second[names[0]] {

@@ -123,7 +123,7 @@ func (k *serverTLS) refresh(ctx context.Context) error {
 	k.look(ctx)
 	for _, c := range k.Certificates() {
 		if c.Problem != nil {
-			return fmt.Errorf("%s: %s: %s", c.Name, c.Problem.Code, c.Problem.DeviceWords)
+			return fmt.Errorf("%s: %s: %s", c.Name, c.Problem.Code, c.Problem.Args["why"])
 		}
 	}
 	return ctx.Err()
@@ -178,8 +178,7 @@ func (k *serverTLS) loadFiles(s fleet.ServerTLS) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		why := fleet.Why("need.tls-files", "file", s.CertFile)
-		why.DeviceWords = err.Error()
+		why := fleet.Why("need.tls-files", "file", s.CertFile, "why", err.Error())
 		k.problem = &why
 		return err
 	}

@@ -32,21 +32,17 @@ func (k *serverTLS) Check(ctx context.Context, s fleet.ServerTLS) (map[string]fl
 func unreadable(s fleet.ServerTLS, err error) map[string]fleet.Reason {
 	for field, path := range map[string]string{"cert_file": s.CertFile, "key_file": s.KeyFile} {
 		if err := readable(path); err != nil {
-			why := fleet.Why("tls.unreadable", "file", path)
-			why.DeviceWords = err.Error()
-			return map[string]fleet.Reason{field: why}
+			return map[string]fleet.Reason{field: fleet.Why("tls.unreadable", "file", path, "why", err.Error())}
 		}
 	}
-	why := fleet.Why("tls.no-pair")
-	why.DeviceWords = err.Error()
-	return map[string]fleet.Reason{"cert_file": why}
+	return map[string]fleet.Reason{"cert_file": fleet.Why("tls.no-pair", "why", err.Error())}
 }
 
 // checkPair looks at the dates of a certificate and whether it is made out for our names.
 func (a *Appliance) checkPair(c *tls.Certificate) map[string]fleet.Reason {
 	leaf := leafOf(c)
 	if leaf == nil {
-		return map[string]fleet.Reason{"cert_file": fleet.Why("tls.no-pair")}
+		return map[string]fleet.Reason{"cert_file": fleet.Why("tls.no-pair", "why", "no certificate")}
 	}
 	if now := a.config.Clock(); now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return map[string]fleet.Reason{"cert_file": fleet.Why("tls.not-valid-now", "from", leaf.NotBefore.UTC().Format(time.RFC3339), "until", leaf.NotAfter.UTC().Format(time.RFC3339))}
@@ -74,9 +70,7 @@ func checkDirectory(ctx context.Context, s fleet.ServerTLS) map[string]fleet.Rea
 	d, _, err := readDirectory(ctx, s)
 	switch {
 	case err != nil:
-		why := fleet.Why("tls.ca-unreachable", "ca", s.Directory)
-		why.DeviceWords = err.Error()
-		return map[string]fleet.Reason{"directory": why}
+		return map[string]fleet.Reason{"directory": fleet.Why("tls.ca-unreachable", "ca", s.Directory, "why", err.Error())}
 	case d.NewNonce == "" || d.NewAccount == "" || d.NewOrder == "":
 		return map[string]fleet.Reason{"directory": fleet.Why("tls.not-acme", "ca", s.Directory)}
 	case d.Meta.ExternalAccountRequired && s.EABKeyID == "":

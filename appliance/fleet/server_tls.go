@@ -339,10 +339,10 @@ func ParseRoots(text string) []*x509.Certificate {
 func keeperCodes() map[string][]string {
 	return map[string][]string{
 		"tls.eab-required":   nil,
-		"tls.ca-unreachable": {"ca"},
+		"tls.ca-unreachable": {"ca", "why"},
 		"tls.not-acme":       {"ca"},
-		"tls.unreadable":     {"file"},
-		"tls.no-pair":        nil,
+		"tls.unreadable":     {"file", "why"},
+		"tls.no-pair":        {"why"},
 		"tls.not-valid-now":  {"from", "until"},
 		"tls.name-missing":   {"name"},
 	}
