@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"golang.org/x/term"
+
 	"muster/appliance"
 )
 
@@ -20,6 +22,7 @@ const help = `Muster manages the phones and computers of a small organisation.
   muster demo       try everything with simulated devices; touches nothing real
   muster serve      run the appliance; the first time it prints a link to set it up
   muster setup      set it up without a browser (password on standard input)
+  muster install    make it a service of this machine; start, stop, restart, status and uninstall go with it
   muster doctor     check names, ports, clock, certificates and store, and say what to do
   muster simulate   enrol simulated devices against a server
   muster version    say what this binary is
@@ -68,7 +71,15 @@ func command(ctx context.Context, name string, args []string, in io.Reader, out,
 		if err != nil {
 			return err
 		}
-		return appliance.Serve(ctx, c, out, isTerminal(out))
+		return appliance.AsService(ctx, func(ctx context.Context) error { return appliance.Serve(ctx, c, out, isTerminal(out)) })
+	case "install":
+		c, err := appliance.ParseInstall(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Install(ctx, c, out)
+	case "uninstall", "start", "stop", "restart", "status":
+		return service(ctx, name, args, out)
 	case "demo":
 		c, err := appliance.ParseDemo(args, out)
 		if err != nil {
@@ -103,12 +114,22 @@ func command(ctx context.Context, name string, args []string, in io.Reader, out,
 	return appliance.UsageError{Hint: fmt.Sprintf("there is no command %q", name)}
 }
 
-// isTerminal says whether a person reads w.
+// service runs the commands about the installed service that take no flags.
+func service(ctx context.Context, name string, args []string, out io.Writer) error {
+	if len(args) > 0 {
+		return appliance.UsageError{Hint: fmt.Sprintf("unexpected argument %q", args[0])}
+	}
+	switch name {
+	case "uninstall":
+		return appliance.Uninstall(out)
+	case "status":
+		return appliance.Status(ctx, out, 0)
+	}
+	return appliance.Control(ctx, name, out)
+}
+
+// isTerminal says whether a person reads w. /dev/null is a character device too, and nobody reads it.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -88,7 +88,7 @@ func parse(fs *flag.FlagSet, args []string, out io.Writer) error {
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var bad error
 	fs.VisitAll(func(f *flag.Flag) {
-		name := "MUSTER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := envName(f.Name)
 		if v, ok := os.LookupEnv(name); ok && !given[f.Name] && bad == nil {
 			if err := fs.Set(f.Name, v); err != nil {
 				bad = UsageError{fmt.Sprintf("%s: %v", name, err)}
@@ -96,6 +96,11 @@ func parse(fs *flag.FlagSet, args []string, out io.Writer) error {
 		}
 	})
 	return bad
+}
+
+// envName is the name that a flag has in the environment.
+func envName(flag string) string {
+	return "MUSTER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // ErrHelp says that a command only listed its flags.

@@ -6,8 +6,14 @@ import (
 	"runtime/debug"
 )
 
-// Version of this build: the module's version, or the commit it was built from.
+// stamp is the version that a release was built as (go build -ldflags "-X muster/appliance.stamp=1.2.3").
+var stamp string
+
+// Version of this build: the release's, else the module's version, or the commit it was built from.
 var Version = func() string {
+	if stamp != "" {
+		return stamp
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -78,6 +78,16 @@ func OpenKeys(dataDir, sealKeyPath string) (Keys, error) {
 	return keys, nil
 }
 
+// EnsureSealKey makes the seal key at path, with mode 0600, where there is none; made says whether it did. What is there is checked and left alone.
+func EnsureSealKey(path string) (made bool, err error) {
+	_, err = readSealKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = makeSealKey(path)
+		return err == nil, err
+	}
+	return false, err
+}
+
 // RotateSealKey wraps the keys of dataDir with the seal key at newPath, which is made when absent. The data
 // itself is not written again. The old seal key file is left where it is and opens nothing afterwards, save
 // older copies of the keys file.
