@@ -41,6 +41,7 @@ type Appliance struct {
 	windows  *windows.Windows
 	jobs     *jobs.Scheduler
 	tls      *serverTLS
+	metrics  *scraped
 	doors    doors
 	pcs      atomic.Bool // a PC was enrolled: see doors.asksCertificate
 	words    *words.Catalogue
@@ -115,6 +116,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.UseTLS(a.tls)
+	a.metrics = a.newMetrics()
 	return a, a.addJobs()
 }
 

@@ -123,7 +123,7 @@ func resumeWithCertificate(c *tls.Config) {
 // With tc nil it speaks plain HTTP.
 func (a *Appliance) serve(ctx context.Context, name string, ln net.Listener, tc *tls.Config, h http.Handler) error {
 	srv := &http.Server{
-		Handler: h, TLSConfig: tc, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: a.metrics.measure(h), TLSConfig: tc, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: quietLog(a.log, name),
 	}
 	stopped := make(chan struct{})

@@ -37,6 +37,7 @@ type Fleet struct {
 	org     organisation
 	planner planner
 
+	tallies     tallies
 	needSources []NeedSource
 	tls         TLSKeeper  // nil in tests of the domain alone
 	lockedTLS   *ServerTLS // given as flags
