@@ -42,6 +42,7 @@ type Appliance struct {
 	jobs     *jobs.Scheduler
 	tls      *serverTLS
 	metrics  *scraped
+	probe    probe
 	doors    doors
 	pcs      atomic.Bool // a PC was enrolled: see doors.asksCertificate
 	words    *words.Catalogue
@@ -91,6 +92,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	}
 	a.fleet.AddNeeds(a.ownNeeds)
 	a.fleet.AddNeeds(a.tlsNeeds)
+	a.fleet.AddNeeds(a.probeNeeds)
 	a.apple, err = apple.New(apple.Config{
 		Fleet: a.fleet, PKI: a.pki, DB: a.db, ServerRoots: func() [][]byte { return a.tls.roots() },
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
@@ -160,6 +162,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 		g.Go(func() error { return a.serve(ctx, "plain", a.plain, nil, a.plainRoutes()) })
 	}
 	g.Go(func() error { return a.tls.run(ctx) })
+	g.Go(func() error { return ended(ctx, a.lookAtItself(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })

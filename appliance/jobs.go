@@ -22,6 +22,7 @@ func (a *Appliance) addJobs() error {
 		{Name: "sweep", Schedule: jobs.Every(time.Minute), Quiet: true, Do: quietly(a.fleet.Sweep)},
 		{Name: "sign-ins", Schedule: jobs.Every(time.Minute), Quiet: true, Do: quietly(a.windows.Tidy)},
 		{Name: "certificate", Schedule: jobs.Every(time.Hour), Do: plainly(a.tls.refresh)},
+		{Name: "reach", Schedule: jobs.Every(time.Hour), Quiet: true, Do: quietly(a.lookAtItself)},
 		{Name: "revocation-list", Schedule: jobs.Every(6 * time.Hour), Do: plainly(a.renewCRL)},
 		{Name: "compaction", Schedule: jobs.Daily(4, 30), Do: plainly(a.db.RunGC)},
 	} {

@@ -25,17 +25,27 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 	if a.db.Stats().Failed {
 		add(fleet.SeverityError, "store", "need.store-failed")
 	}
-	if free, ok := freeBytes(a.config.Data); ok && free < freeWarns {
-		severity := fleet.SeverityWarning
-		if free < freeFails {
-			severity = fleet.SeverityError
-		}
-		add(severity, "disk", "need.disk-low", "free", strconv.FormatUint(free, 10), "path", a.config.Data)
+	if n := diskNeed(a.config.Data); n != nil {
+		out = append(out, *n)
 	}
 	if othersRead(a.config.Key) {
 		add(fleet.SeverityWarning, "seal-key", "need.key-readable", "file", a.config.Key)
 	}
 	return out, nil
+}
+
+// diskNeed is what the free space under dir needs of a person, nil for nothing.
+func diskNeed(dir string) *fleet.Need {
+	free, ok := freeBytes(dir)
+	if !ok || free >= freeWarns {
+		return nil
+	}
+	severity := fleet.SeverityWarning
+	if free < freeFails {
+		severity = fleet.SeverityError
+	}
+	n := fleet.NewNeed(severity, "disk", fleet.Why("need.disk-low", "free", strconv.FormatUint(free, 10), "path", dir))
+	return &n
 }
 
 // othersRead says whether other users of the machine may read a file. Windows keeps such rights elsewhere.
@@ -84,6 +94,9 @@ func (a *Appliance) tlsNeeds(context.Context) ([]fleet.Need, error) {
 	}
 	if a.doors.oneName {
 		out = append(out, fleet.NewNeed(fleet.SeverityHint, "addresses", fleet.Why("need.one-name")))
+		if a.pcs.Load() {
+			out = append(out, fleet.NewNeed(fleet.SeverityHint, "addresses", fleet.Why("need.one-name-pcs", "address", a.config.URL)))
+		}
 	}
 	if a.config.HTTP == "" {
 		out = append(out, fleet.NewNeed(fleet.SeverityHint, "revocation", fleet.Why("need.revocation-https")))

@@ -143,14 +143,29 @@ func profileAddress(ticket string) string {
 	return "/enroll-profile/" + ticket + "/muster.mobileconfig"
 }
 
-// ready says whether the store answers.
+// ready says whether the server can do its work: the store answers and takes writes. What else needs a person does not make it unready; the
+// codes of grave needs follow in the answer to a request from this machine, for monitors that show more than a status.
 func (a *Appliance) ready(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.fleet.SetupState(r.Context()); err != nil {
+	if _, err := a.fleet.SetupState(r.Context()); err != nil || a.db.Stats().Failed {
 		a.log.Error("not ready", "err", err)
 		plain(w, http.StatusServiceUnavailable, "not ready")
 		return
 	}
-	plain(w, http.StatusOK, "ready")
+	text := "ready"
+	if fromHere(r) {
+		needs, err := a.fleet.Needs(r.Context(), fleet.Job("readyz"))
+		if err != nil {
+			a.log.Error("not ready", "err", err)
+			plain(w, http.StatusServiceUnavailable, "not ready")
+			return
+		}
+		for _, n := range needs {
+			if n.Severity == fleet.SeverityError {
+				text += "\n" + n.Reason.Code + " " + n.Object
+			}
+		}
+	}
+	plain(w, http.StatusOK, text)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -72,7 +72,8 @@ func (a *Authority) current(ctx context.Context, r *role) (identity, error) {
 
 // fresh says whether less than half of the certificate's life is over.
 func (a *Authority) fresh(c *x509.Certificate) bool {
-	return a.now().Before(c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2))
+	now := a.now()
+	return !now.Before(c.NotBefore) && now.Before(c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore)/2))
 }
 
 func (a *Authority) makeRole(r *role) (identity, error) {

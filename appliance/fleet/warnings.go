@@ -30,6 +30,7 @@ var warnings = []Warning{
 	{Code: "need.name-unknown", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unreachable", Args: []string{"address", "family"}, Link: "/settings/tls"},
 	{Code: "need.name-elsewhere", Args: []string{"address", "family"}, Link: "/settings/tls"},
+	{Code: "need.one-name-pcs", Args: []string{"address"}, Link: "/settings/tls"},
 	{Code: "need.one-name", Link: "/settings/tls"},
 	{Code: "need.revocation-https", Link: "/settings/tls"},
 	{Code: "need.push-missing", Link: "/settings/apple"},
