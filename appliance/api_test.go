@@ -264,6 +264,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	var settings map[string]any
 	c.call("GET", "/settings", nil, 200, &settings)
+	c.rules()
 	c.call("GET", "/jobs", nil, 200, nil)
 	c.call("GET", "/jobs/sweep", nil, 200, nil)
 	c.call("GET", "/jobs/compaction/runs", nil, 200, nil)

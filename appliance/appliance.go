@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"muster/appliance/android"
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
 	"muster/appliance/windows"
@@ -29,6 +30,16 @@ type PushService struct {
 	Roots *x509.CertPool // nil = system roots
 }
 
+// GoogleService says where Android devices are managed. The zero value is Google's service; the demo and the tests put a stand-in here.
+type GoogleService struct {
+	Management string         // base URL, default https://androidmanagement.googleapis.com
+	PubSub     string         // base URL, default https://pubsub.googleapis.com
+	Roots      *x509.CertPool // nil = system roots
+	PollEvery  time.Duration  // 0 = five minutes
+	Backoff    time.Duration  // unit of waiting after trouble, 0 = a second
+	Rate       float64        // calls a second, 0 = what Google allows
+}
+
 // Appliance is the running product. Open makes one, Run serves until its context ends, Close gives everything back.
 type Appliance struct {
 	config   Config
@@ -39,6 +50,7 @@ type Appliance struct {
 	fleet    *fleet.Fleet
 	apple    *apple.Apple
 	windows  *windows.Windows
+	android  *android.Android
 	jobs     *jobs.Scheduler
 	tls      *serverTLS
 	metrics  *scraped
@@ -106,6 +118,12 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.windows, nil)
+	a.android, err = android.New(android.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, ManagementURL: c.Google.Management, PubSubURL: c.Google.PubSub,
+		Roots: c.Google.Roots, PollEvery: c.Google.PollEvery, Backoff: c.Google.Backoff, Rate: c.Google.Rate, Clock: c.Clock, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	a.fleet.Use(a.android, a.android)
 	pcs, err := a.windows.Any(ctx)
 	if err != nil {
 		return nil, err
@@ -165,6 +183,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.lookAtItself(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
+	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
 	g.Go(func() error { return watchMemory(ctx) })
 	return g.Wait()

@@ -40,6 +40,7 @@ type Config struct {
 	Logger *slog.Logger     // nil = text on standard error
 	Clock  func() time.Time // nil = time.Now
 	Push   PushService      // zero = Apple's
+	Google GoogleService    // zero = Google's
 
 	demo bool
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -193,7 +194,8 @@ func (w *world) settle(id fleet.DeviceID, status fleet.ProfileStatusCode) {
 	})
 }
 
-// named waits until a device has told its name. Its profiles can be there before: an answer may be lost, and a restart come in between.
+// named waits until a device is called what it will be called: the device's own name, or its model where that name may not be kept. It has
+// a provisional name before, and its profiles can be there first: an answer may be lost, and a restart come in between.
 func (w *world) named(id fleet.DeviceID) {
 	w.t.Helper()
 	w.eventually("the device tells its name", func() bool {
@@ -201,7 +203,16 @@ func (w *world) named(id fleet.DeviceID) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		return d.Name != ""
+		known, err := w.Appliance.fleet.Facts(w.t.Context(), w.Actor, id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		decides := fleet.FactDeviceName
+		if d.Ownership == fleet.Personal {
+			decides = fleet.FactModelName
+		}
+		return d.Platform == fleet.Windows || d.Platform == fleet.Android ||
+			slices.ContainsFunc(known, func(f fleet.Fact) bool { return f.Key == decides })
 	})
 }
 

@@ -10,7 +10,8 @@ import (
 // may lists which of our packages each may import; the arrow runs one way.
 var may = map[string][]string{
 	"muster":                   {"muster/appliance"},
-	"muster/appliance":         {"muster/appliance/api", "muster/appliance/apple", "muster/appliance/fleet", "muster/appliance/sim", "muster/appliance/windows", "muster/pki", "muster/store", "muster/jobs", "muster/ui", "muster/ui/words", "muster/packaging/unit"},
+	"muster/appliance":         {"muster/appliance/android", "muster/appliance/api", "muster/appliance/apple", "muster/appliance/fleet", "muster/appliance/sim", "muster/appliance/windows", "muster/pki", "muster/store", "muster/jobs", "muster/ui", "muster/ui/words", "muster/packaging/unit"},
+	"muster/appliance/android": {"muster/appliance/fleet", "muster/pki", "muster/store"},
 	"muster/appliance/api":     {"muster/appliance/fleet", "muster/ui/words"},
 	"muster/appliance/apple":   {"muster/appliance/fleet", "muster/pki", "muster/store"},
 	"muster/appliance/windows": {"muster/appliance/fleet", "muster/pki", "muster/store"},

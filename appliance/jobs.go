@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"muster/appliance/fleet"
@@ -24,6 +25,15 @@ func (a *Appliance) addJobs() error {
 		{Name: "certificate", Schedule: jobs.Every(time.Hour), Do: plainly(a.tls.refresh)},
 		{Name: "reach", Schedule: jobs.Every(time.Hour), Quiet: true, Do: quietly(a.lookAtItself)},
 		{Name: "revocation-list", Schedule: jobs.Every(6 * time.Hour), Do: plainly(a.renewCRL)},
+		{Name: "cleanup", Schedule: jobs.Daily(3, 15), Do: counting(func(ctx context.Context) (int, error) {
+			return a.fleet.StartStaleRuns(ctx, fleet.Job("cleanup"), fleet.Cleanup)
+		})},
+		{Name: "sync-expiry", Schedule: jobs.Daily(3, 45), Do: counting(func(ctx context.Context) (int, error) {
+			return a.fleet.StartStaleRuns(ctx, fleet.Job("sync-expiry"), fleet.SyncExpiry)
+		})},
+		{Name: "rules", Schedule: jobs.Every(5 * time.Minute), Quiet: true, Do: counting(func(ctx context.Context) (int, error) {
+			return a.fleet.AdvanceStaleRuns(ctx, fleet.Job("rules"))
+		})},
 		{Name: "compaction", Schedule: jobs.Daily(4, 30), Do: plainly(a.db.RunGC)},
 	} {
 		if err := a.jobs.Add(j); err != nil {
@@ -43,6 +53,17 @@ func plainly(do func(context.Context) error) func(context.Context) (jobs.Result,
 func quietly(do func(context.Context) error) func(context.Context) (jobs.Result, error) {
 	return func(ctx context.Context) (jobs.Result, error) {
 		return jobs.Result{Code: "job.done", Idle: true}, do(ctx)
+	}
+}
+
+// counting is a job that says of how many rules it moved the runs.
+func counting(do func(context.Context) (int, error)) func(context.Context) (jobs.Result, error) {
+	return func(ctx context.Context) (jobs.Result, error) {
+		n, err := do(ctx)
+		if n == 0 {
+			return jobs.Result{Code: "job.nothing", Idle: true}, err
+		}
+		return jobs.Result{Code: "job.rules", Args: map[string]string{"count": strconv.Itoa(n)}}, err
 	}
 }
 

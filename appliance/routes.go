@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"muster/appliance/android"
 	"muster/appliance/api"
 	"muster/appliance/fleet"
 	"muster/appliance/windows"
@@ -32,6 +33,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /metrics", a.metrics.serve)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
+	mux.HandleFunc("GET "+android.CallbackPath, a.googleCallback)
 	if a.config.demo {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}

@@ -104,6 +104,19 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	for _, g := range groups.Items {
 		add("/groups/", string(g.ID), "/edit", "/delete", "/members")
 	}
+	all = append(all, "/rules", "/rules/new?kind=cleanup", "/rules/new?kind=sync-expiry")
+	for _, kind := range fleet.StaleKinds {
+		rule, err := f.CreateStaleRule(ctx, w.Actor, fleet.StaleRuleInput{Kind: kind, Name: new("Walk " + string(kind))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := f.RunStaleRule(ctx, w.Actor, rule.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add("/rules/", string(rule.ID), "/edit", "/delete")
+		add("/rule-runs/", string(run.ID), "/allow")
+	}
 	profiles, err := f.Profiles(ctx, w.Actor, fleet.ListQuery{})
 	if err != nil {
 		t.Fatal(err)

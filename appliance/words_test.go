@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"muster/appliance/android"
 	"muster/appliance/apple"
 	"muster/appliance/fleet"
 	"muster/appliance/windows"
@@ -67,7 +68,7 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+)(?:\|[^}]*)?\}`)
 func TestEveryReasonHasWordsThatFit(t *testing.T) {
 	all := texts(t)
 	count := 0
-	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "windows": windows.ReasonCodes()} {
+	for name, codes := range map[string]map[string][]string{"fleet": fleet.ReasonCodes(), "apple": apple.ReasonCodes(), "windows": windows.ReasonCodes(), "android": android.ReasonCodes()} {
 		for code, args := range codes {
 			count++
 			key := "reason." + code

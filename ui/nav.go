@@ -35,6 +35,7 @@ func places() []struct {
 		{"nav.group.what", []place{
 			{"/profiles", "profiles", "nav.profiles", true, fleet.ProfilesRead},
 			{"/certificates", "certificate", "nav.certificates", false, fleet.CertsRead},
+			{"/rules", "rules", "nav.rules", false, fleet.DevicesRead},
 		}},
 		{"nav.group.record", []place{
 			{"/receipts", "receipt", "nav.receipts", false, fleet.DevicesRead},
@@ -62,6 +63,7 @@ func (q *Request) nav() []NavGroup {
 				continue
 			}
 			current := q.URL.Path == p.path || (p.path != "/" && strings.HasPrefix(q.URL.Path, p.path+"/")) ||
+				(p.path == "/rules" && strings.HasPrefix(q.URL.Path, "/rule-runs/")) ||
 				(p.path == "/admins" && (q.URL.Path == "/roles" || strings.HasPrefix(q.URL.Path, "/roles/")))
 			group.Items = append(group.Items, NavItem{Href: p.path, Icon: p.icon, Word: q.T(p.word), First: p.first, Current: current})
 		}

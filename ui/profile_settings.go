@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"html/template"
 	"slices"
@@ -57,7 +60,8 @@ type settingField struct {
 	Held     string // a secret that is there already, as fleet.HoldSecret or fleet.SecretShown gives it
 	MakeType fleet.ProfileType
 	MakeWord string
-	File     bool // a file may be read into it
+	File     bool   // a file may be read into it
+	Accept   string // the endings of its name
 }
 
 // settingName is the name of a setting's field: the same that refusals use.
@@ -235,11 +239,15 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 	case fleet.KindChoice:
 		f.Type = "choices"
 	case fleet.KindCertificate:
-		f.Type, f.Mono, f.Rows, f.File = "textarea", true, 8, true
+		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 8, true, ".pem,.crt,.cer,.der"
 	case fleet.KindURL:
 		f.Type = "url"
 	case fleet.KindHosts:
 		f.Mono = true
+	case fleet.KindDocument:
+		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 18, true, ".mobileconfig,.plist,.xml,.json,.txt"
+	case fleet.KindPicture:
+		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 3, true, ".png"
 	case fleet.KindSecret:
 		f.Type, f.Value, f.Autocomplete = "password", "", "new-password"
 		if f.Held = form.Value(f.Name); f.Held != "" {
@@ -265,6 +273,9 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 	}
 	if len(fd.Options) > 0 && f.Type == "choices" && !slices.ContainsFunc(f.Options, func(o Option) bool { return o.Hint != "" }) {
 		f.Type = "select"
+	}
+	if fd.Supervised && slices.ContainsFunc(platforms, func(p fleet.Platform) bool { return p == fleet.IOS || p == fleet.IPadOS }) {
+		f.Hint = strings.TrimSpace(f.Hint + " " + q.T("profile.supervised"))
 	}
 	if fd.When != "" {
 		f.When = "settings." + fd.When
@@ -426,6 +437,16 @@ func (q *Request) saysSetting(t fleet.ProfileType, fd fleet.Field, x any, links 
 		if q.Words.Has(word + ".unit") {
 			return text + " " + q.T(word+".unit"), nil
 		}
+	case fleet.KindDocument:
+		sum := sha256.Sum256([]byte(text))
+		return q.Words.N("profile.document.says", strings.Count(text, "\n")+1, map[string]any{"sum": hex.EncodeToString(sum[:4])}), nil
+	case fleet.KindPicture:
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return q.T("profile.nothing"), nil
+		}
+		sum := sha256.Sum256(b)
+		return q.T("profile.picture.says", "kilobytes", (len(b)+1023)/1024, "sum", hex.EncodeToString(sum[:4])), nil
 	case fleet.KindSecret:
 		if text == fleet.SecretShown {
 			return q.T("profile.secret.set"), nil

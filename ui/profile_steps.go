@@ -174,6 +174,9 @@ func oneOf(names ...string) func(string) bool {
 func (w *wizard) typeStep(p *wizardPage) {
 	var any []fleet.Platform
 	for _, d := range fleet.ProfileTypes() {
+		if d.Type == fleet.TypeCustom && !w.Actor.May(fleet.ProfilesCustom) {
+			continue
+		}
 		p.Types = append(p.Types, Option{Value: string(d.Type), Word: w.T("type." + string(d.Type)), Hint: w.T("type." + string(d.Type) + ".hint")})
 		for _, x := range declaredPlatforms(d) {
 			if !slices.Contains(any, x) {
@@ -406,25 +409,36 @@ func (w *wizard) reviewProfile(r *reviewStep) error {
 	return nil
 }
 
+// gatheredNotes are the notes about single settings, with the sentence that gathers those of one platform.
+var gatheredNotes = map[string]string{
+	"profile.setting-not-on-platform": "profile.not-known-there",
+	"profile.setting-supervised":      "profile.supervised-there",
+}
+
 // notesInWords says what a check found. Settings that a platform does not know are gathered into one sentence for each platform.
 func (w *wizard) notesInWords(notes []fleet.Reason) []Message {
 	var out []Message
-	where := map[string]int{}
-	names := map[string][]string{}
+	type about struct {
+		word     string
+		platform fleet.Platform
+	}
+	where := map[about]int{}
+	names := map[about][]string{}
 	for _, n := range notes {
-		if n.Code != "profile.setting-not-on-platform" {
+		word, gathered := gatheredNotes[n.Code]
+		if !gathered {
 			out = append(out, Message{Kind: Mute, Text: w.Say(n)})
 			continue
 		}
-		platform := n.Args["platform"]
-		if names[platform] == nil {
-			where[platform] = len(out)
+		at := about{word, fleet.Platform(n.Args["platform"])}
+		if names[at] == nil {
+			where[at] = len(out)
 			out = append(out, Message{Kind: Mute})
 		}
-		names[platform] = append(names[platform], "“"+w.T(fieldWord(w.decl.Type, n.Args["setting"]))+"”")
+		names[at] = append(names[at], "“"+w.T(fieldWord(w.decl.Type, n.Args["setting"]))+"”")
 	}
-	for platform, list := range names {
-		out[where[platform]].Text = w.T("profile.not-known-there", "platform", w.saysPlatform(fleet.Platform(platform)), "settings", w.Words.List(list))
+	for at, list := range names {
+		out[where[at]].Text = w.T(at.word, "platform", w.saysPlatform(at.platform), "settings", w.Words.List(list))
 	}
 	return out
 }

@@ -64,6 +64,14 @@ func typeIcon(t fleet.ProfileType) string {
 		return "key"
 	case fleet.TypeWiFi:
 		return "wifi"
+	case fleet.TypeVPN:
+		return "globe"
+	case fleet.TypeWebLink:
+		return "link"
+	case fleet.TypeRestrictions:
+		return "ban"
+	case fleet.TypeCustom:
+		return "document"
 	case fleet.TypeApp:
 		return "download"
 	}
@@ -362,7 +370,7 @@ func (u *UI) askProfile(q *Request, status int, what string, form Form) error {
 // pointOf is the sentence about what goes with a profile of this type.
 func pointOf(t fleet.ProfileType) string {
 	switch t {
-	case fleet.TypeEmail, fleet.TypeIdentity, fleet.TypeTrustedRoot, fleet.TypePasscode, fleet.TypeWiFi:
+	case fleet.TypeEmail, fleet.TypeIdentity, fleet.TypeTrustedRoot, fleet.TypePasscode, fleet.TypeWiFi, fleet.TypeVPN, fleet.TypeWebLink, fleet.TypeRestrictions:
 		return string(t)
 	}
 	return "other"

@@ -68,6 +68,7 @@ var destinations = []struct {
 	{"invitations", "/invitations", "invite", fleet.InviteWrite, false},
 	{"profiles", "/profiles", "profiles", fleet.ProfilesRead, false},
 	{"receipts", "/receipts", "receipt", fleet.DevicesRead, false},
+	{"rules", "/rules", "rules", fleet.DevicesRead, false},
 	{"certificates", "/certificates", "certificate", fleet.CertsRead, false},
 	{"calendar", "/certificates/calendar", "calendar", fleet.CertsRead, false},
 	{"audit", "/audit", "audit", fleet.AuditRead, false},

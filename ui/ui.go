@@ -34,6 +34,7 @@ type Domain interface {
 	serverTLS
 	finder
 	jobsDomain
+	rulesDomain
 }
 
 var _ Domain = (*fleet.Fleet)(nil)
@@ -165,6 +166,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.rulesRoutes()
 	u.helpRoutes()
 }
 

@@ -90,5 +90,11 @@ func (a *Apple) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason) {
 	if renderers[p.Type] == nil {
 		return false, fleet.Why("apple.not-applicable.type", "type", string(p.Type))
 	}
+	switch p.Type {
+	case fleet.TypeRestrictions:
+		return restrictionsApply(p.Values(), t)
+	case fleet.TypeCustom:
+		return customApplies(p.Values(), t)
+	}
 	return true, fleet.Reason{}
 }

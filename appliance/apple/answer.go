@@ -146,6 +146,10 @@ func blamed(number string) fleet.ProfileType {
 		return fleet.TypeIdentity
 	case "9":
 		return fleet.TypeTrustedRoot
+	case "8":
+		return fleet.TypeWebLink
+	case "15":
+		return fleet.TypeVPN
 	case "13":
 		return fleet.TypeWiFi
 	case "5":

@@ -59,11 +59,15 @@ func (r *rendering) head(kind string, p *fleet.Profile, role string) header {
 
 // renderers holds one function for each profile type that can go to Apple devices.
 var renderers = map[fleet.ProfileType]func(*rendering, *fleet.Profile) ([]any, error){
-	fleet.TypeTrustedRoot: (*rendering).trustedRoot,
-	fleet.TypeIdentity:    (*rendering).identity,
-	fleet.TypeEmail:       (*rendering).email,
-	fleet.TypeWiFi:        (*rendering).wifi,
-	fleet.TypePasscode:    (*rendering).passcode,
+	fleet.TypeTrustedRoot:  (*rendering).trustedRoot,
+	fleet.TypeIdentity:     (*rendering).identity,
+	fleet.TypeEmail:        (*rendering).email,
+	fleet.TypeWiFi:         (*rendering).wifi,
+	fleet.TypeVPN:          (*rendering).vpn,
+	fleet.TypeWebLink:      (*rendering).webLink,
+	fleet.TypeRestrictions: (*rendering).restrict,
+	fleet.TypeCustom:       (*rendering).custom,
+	fleet.TypePasscode:     (*rendering).passcode,
 }
 
 // installUnit puts a unit's profiles into one configuration profile and that into InstallProfile.

@@ -21,6 +21,13 @@ func ReasonCodes() map[string][]string {
 		"apple.wipe.phone": nil, "apple.wipe.mac": nil, "apple.wipe.personal": nil,
 
 		"apple.not-applicable.platform": {"platform"}, "apple.not-applicable.mode": {"mode"}, "apple.not-applicable.type": {"type"},
+		"apple.not-applicable.restrictions": {"platform"}, "apple.not-applicable.supervised": {"platform"}, "apple.not-applicable.no-payload": {"platform"},
+		"apple.not-applicable.payload": {"type", "platform"}, "apple.not-applicable.custom-personal": {"type"},
+
+		"apple.custom.unreadable": {"detail"}, "apple.custom.no-payload": nil, "apple.custom.type": {"type"}, "apple.custom.channel": {"type"},
+		"apple.custom.management": {"type"}, "apple.custom.identity": {"type"}, "apple.custom.own-type": {"type"},
+		"apple.custom.key": {"type", "key"}, "apple.custom.missing": {"type", "key"}, "apple.custom.kind": {"type", "key", "detail"},
+		"apple.custom.value": {"type", "key", "detail"},
 	}
 	for _, code := range errorCodes {
 		out[code] = []string{"domain", "number"}

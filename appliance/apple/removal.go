@@ -30,7 +30,7 @@ var removalTable = []removalRow{
 	{"email", goneMail, profileOut},
 	{"contacts", gone, none},
 	{"directory", gone, gone},
-	{"web-links", gone, none},
+	{"web-links", gone, gone}, // of a Mac: from the Dock
 	{"other-apps", stays, stays},
 	{"outlook", goneOut, noNewMail},
 	{"other-contacts", stays, stays},

@@ -36,6 +36,14 @@ func variants(t testing.TB, d fleet.Declaration, certificate string) []map[strin
 	case fleet.TypeWiFi:
 		fixed = map[string]any{"ssid": "Office", "password": "correct horse", "identity": "identity", "root": "root",
 			"server_names": "radius.example.nl *.wifi.example.nl", "proxy_url": "https://proxy.example.nl/proxy.pac"}
+	case fleet.TypeVPN:
+		fixed = map[string]any{"server": "vpn.example.nl", "identity": "identity", "root": "root", "secret": "long shared secret", "home_domains": "office.example.nl"}
+	case fleet.TypeWebLink:
+		fixed = map[string]any{"label": "Intranet <1>", "url": "https://intranet.example.nl/?a=1&b=2"}
+	case fleet.TypeRestrictions:
+		fixed = map[string]any{"no_screenshots": true}
+	case fleet.TypeCustom:
+		fixed = map[string]any{"apple_payload": customText, "apple_channel": "device"}
 	}
 	hinges := map[string]bool{}
 	for _, f := range d.Fields {
@@ -239,6 +247,13 @@ func TestGoldenProfiles(t *testing.T) {
 		return profileOf(t, "wifi", fleet.TypeWiFi, with(settings, "ssid", "Office"))
 	}
 	enterprise := map[string]any{"security": "enterprise", "identity": "identity", "root": "root", "server_names": "radius.example.nl"}
+	vpn := func(settings map[string]any) *fleet.Profile {
+		return profileOf(t, "vpn", fleet.TypeVPN, with(settings, "server", "vpn.example.nl"))
+	}
+	always := map[string]any{"root": "root", "identity": "identity", "connect": "always", "home_domains": "office.example.nl", "home_network": "Office", "traffic": "all"}
+	link := profileOf(t, "link", fleet.TypeWebLink, map[string]any{"label": "Intranet", "url": "https://intranet.example.nl/", "icon": picture(t)})
+	rules := profileOf(t, "rules", fleet.TypeRestrictions, map[string]any{"no_managed_to_personal": true, "no_camera": true, "no_cloud_photos": true, "no_erase": true})
+	custom := profileOf(t, "custom", fleet.TypeCustom, map[string]any{"apple_payload": customText})
 	passcode := profileOf(t, "passcode", fleet.TypePasscode, map[string]any{"min_length": 8, "auto_lock": 30, "max_failed": 10, "failed_reset": 5})
 	for _, c := range []struct {
 		name     string
@@ -253,6 +268,14 @@ func TestGoldenProfiles(t *testing.T) {
 		{"ios_access_wifi", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, wifi(enterprise)}},
 		{"macos_person_wifi", fleet.MacOS, unitPerson, []*fleet.Profile{root, identity, mail(certificate), wifi(enterprise)}},
 		{"macos_access_wifi_ttls", fleet.MacOS, unitAccess, []*fleet.Profile{root, wifi(with(with(enterprise, "eap", "ttls"), "outer_identity", "anonymous"))}},
+		{"ios_access_vpn", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, vpn(always)}},
+		{"macos_access_vpn_password", fleet.MacOS, unitAccess, []*fleet.Profile{root, vpn(map[string]any{"sign_in": "password", "root": "root"})}},
+		{"ipados_vpn_secret", fleet.IPadOS, "vpn.vpn", []*fleet.Profile{vpn(map[string]any{"sign_in": "secret", "secret": "long shared secret", "local_id": "office"})}},
+		{"ios_web_link", fleet.IOS, "web-link.link", []*fleet.Profile{link}},
+		{"macos_web_link", fleet.MacOS, "web-link.link", []*fleet.Profile{link}},
+		{"ios_restrictions", fleet.IOS, "restrictions.rules", []*fleet.Profile{rules}},
+		{"macos_restrictions", fleet.MacOS, "restrictions.rules", []*fleet.Profile{rules}},
+		{"ios_custom", fleet.IOS, "custom.custom", []*fleet.Profile{custom}},
 		{"ios_passcode", fleet.IOS, unitPasscode, []*fleet.Profile{passcode}},
 		{"macos_access", fleet.MacOS, unitAccess, []*fleet.Profile{root, identity, mail(map[string]any{})}},
 		{"macos_person_certificate", fleet.MacOS, unitPerson, []*fleet.Profile{root, identity, mail(certificate)}},

@@ -299,6 +299,9 @@ func (s *schema) checkProfile(xml []byte, tg target) []string {
 	for _, v := range content {
 		p, _ := v.(dict)
 		for _, k := range []string{"IdentityCertificateUUID", "PayloadCertificateUUID"} {
+			if u := p.dict("IKEv2").text(k); u != "" && !uuids[u] {
+				c.fault(p.text("PayloadType"), "IKEv2.%s points outside the profile", k)
+			}
 			if u := p.text(k); u != "" && !uuids[u] {
 				c.fault(p.text("PayloadType"), "%s points outside the profile", k)
 			}
@@ -351,6 +354,15 @@ func (s *schema) prose(c *checker, p dict) {
 		}
 		if eap := p.dict("EAPClientConfiguration"); eap != nil && (eap["UserPassword"] != nil || len(eap.list("TLSTrustedServerNames")) == 0) {
 			c.fault(kind, "holds a person's password, or trusts any server")
+		}
+	case "com.apple.vpn.managed":
+		k := p.dict("IKEv2")
+		if k["AuthPassword"] != nil || k.text("AuthenticationMethod") == "None" && k["ExtendedAuthEnabled"] != int64(1) {
+			c.fault(kind, "holds a person's password, or lets nobody sign in")
+		}
+	case "com.apple.applicationaccess":
+		if len(p) <= len(commonKeys)-2 {
+			c.fault(kind, "restricts nothing")
 		}
 	case "com.apple.mdm":
 		if n, _ := p["AccessRights"].(int64); n <= 0 || n > rightsAll {

@@ -63,7 +63,7 @@ func (a *Apple) Compose(d *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
 		case p.Type == fleet.TypeIdentity, p.Type == fleet.TypeEmail, len(chain.refs[p.ID]) > 0:
 			access = append(access, p.ID)
 		default:
-			alone = append(alone, fleet.Unit{Key: string(p.Type) + "." + string(p.ID), Channel: fleet.DeviceChannel, Profiles: []fleet.ProfileID{p.ID}})
+			alone = append(alone, fleet.Unit{Key: string(p.Type) + "." + string(p.ID), Channel: aloneIn(d, p), Profiles: []fleet.ProfileID{p.ID}})
 		}
 	}
 	var out []fleet.Unit
@@ -76,6 +76,14 @@ func (a *Apple) Compose(d *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
 	add(unitPasscode, fleet.DeviceChannel, passcode)
 	add(unitPerson, personChannel, person)
 	return append(out, alone...)
+}
+
+// aloneIn is the channel of what travels alone: on a Mac, links are in the Dock of a person, and a custom payload goes where it was told to.
+func aloneIn(d *fleet.Device, p *fleet.Profile) fleet.Channel {
+	if d.Platform == fleet.MacOS && (p.Type == fleet.TypeWebLink || p.Type == fleet.TypeCustom && p.Values().String("apple_channel") == "person") {
+		return personChannel
+	}
+	return fleet.DeviceChannel
 }
 
 // references holds what is wanted by id and what each refers to.

@@ -289,59 +289,61 @@ func (f *Fleet) orderRemoval(tx store.Tx, by Actor, d *Device, rep *reported, li
 
 // CallOff cancels what has not been handed over; a removal only while nothing of it was handed over, or when the device has refused it.
 func (f *Fleet) CallOff(ctx context.Context, a Actor, id ActionID) error {
-	return f.db.Update(ctx, func(tx store.Tx) error {
-		x, err := actions.Get(tx, string(id))
-		if err != nil {
-			return notFound(err, "action")
+	return f.db.Update(ctx, func(tx store.Tx) error { return f.callOff(tx, a, id) })
+}
+
+func (f *Fleet) callOff(tx store.Tx, a Actor, id ActionID) error {
+	x, err := actions.Get(tx, string(id))
+	if err != nil {
+		return notFound(err, "action")
+	}
+	d, err := f.deviceOf(tx, a, x.Device, DevicesRead)
+	if err != nil {
+		return Refuse(ErrNotFound, "not-found", "what", "action")
+	}
+	if err := need(a, x.Type.needs()); err != nil {
+		return err
+	}
+	if x.State != ActionQueued || x.Enrolment != d.Enrolment {
+		return Refuse(ErrConflict, "action.too-late", "state", string(x.State))
+	}
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return err
+	}
+	if x.lifecycle() && rep.Removal != nil && rep.Removal.Begun && (rep.Tries[x.ID] == nil || rep.Removal.Handed) {
+		return Refuse(ErrConflict, "action.too-late", "state", string(ActionSent))
+	}
+	if err := f.record(tx, a, "call-off", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]any{"action": x.Type, "id": x.ID}); err != nil {
+		return err
+	}
+	if err := f.endAction(tx, x, ActionCancelled, Why("action.cancelled", "by", a.Name), Evidence{}); err != nil {
+		return err
+	}
+	f.touched(tx, d.ID)
+	if !x.lifecycle() {
+		return nil
+	}
+	open, err := openActions(tx, d.ID)
+	if err != nil {
+		return err
+	}
+	old := d.snapshot()
+	if x.Type == ActDelete {
+		d.Hidden = false
+	}
+	if x.Options.Stolen {
+		d.Stolen = false
+	}
+	for _, y := range open {
+		if y.ID != x.ID && y.lifecycle() { // another order still wants it
+			return f.saveDevice(tx, old, d)
 		}
-		d, err := f.deviceOf(tx, a, x.Device, DevicesRead)
-		if err != nil {
-			return Refuse(ErrNotFound, "not-found", "what", "action")
-		}
-		if err := need(a, x.Type.needs()); err != nil {
-			return err
-		}
-		if x.State != ActionQueued || x.Enrolment != d.Enrolment {
-			return Refuse(ErrConflict, "action.too-late", "state", string(x.State))
-		}
-		rep, err := reportOf(tx, d)
-		if err != nil {
-			return err
-		}
-		if x.lifecycle() && rep.Removal != nil && rep.Removal.Begun && (rep.Tries[x.ID] == nil || rep.Removal.Handed) {
-			return Refuse(ErrConflict, "action.too-late", "state", string(ActionSent))
-		}
-		if err := f.record(tx, a, "call-off", "device/"+string(d.ID), d.Name, d.Tags, nil, map[string]any{"action": x.Type, "id": x.ID}); err != nil {
-			return err
-		}
-		if err := f.endAction(tx, x, ActionCancelled, Why("action.cancelled", "by", a.Name), Evidence{}); err != nil {
-			return err
-		}
-		f.touched(tx, d.ID)
-		if !x.lifecycle() {
-			return nil
-		}
-		open, err := openActions(tx, d.ID)
-		if err != nil {
-			return err
-		}
-		old := d.snapshot()
-		if x.Type == ActDelete {
-			d.Hidden = false
-		}
-		if x.Options.Stolen {
-			d.Stolen = false
-		}
-		for _, y := range open {
-			if y.ID != x.ID && y.lifecycle() { // another order still wants it
-				return f.saveDevice(tx, old, d)
-			}
-		}
-		if err := countDevice(tx, old, d); err != nil {
-			return err
-		}
-		return f.transit(tx, &passage{device: d, rep: rep, by: a.Name, action: x}, evCallOff)
-	})
+	}
+	if err := countDevice(tx, old, d); err != nil {
+		return err
+	}
+	return f.transit(tx, &passage{device: d, rep: rep, by: a.Name, action: x}, evCallOff)
 }
 
 // expireActions ends those whose time is over.

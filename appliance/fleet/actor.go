@@ -44,6 +44,7 @@ const (
 	InviteWrite    Permission = "invitations.edit"
 	ProfilesRead   Permission = "profiles.read"
 	ProfilesEdit   Permission = "profiles.edit"
+	ProfilesCustom Permission = "profiles.custom" // settings in a platform's own form, besides ProfilesEdit
 	ProfilesAssign Permission = "profiles.assign"
 	CertsRead      Permission = "certificates.read"
 	CertsRevoke    Permission = "certificates.revoke"

@@ -1,4 +1,8 @@
 package fleet
 
 // androidTypes are where types can go among Android devices.
-var androidTypes = map[ProfileType][]Target{}
+var androidTypes = map[ProfileType][]Target{
+	TypeEmail:       androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk has no person
+	TypeTrustedRoot: androids(),
+	TypePasscode:    androids(),
+}

@@ -26,6 +26,8 @@ const (
 	KindCertificate = "certificate" // text: PEM, or DER in base64; kept as PEM
 	KindProfile     = "profile"     // id of another profile, of type RefType
 	KindSecret      = "secret"      // sealed at rest and never shown again: see secret_field.go
+	KindPicture     = "picture"     // PNG in base64, square
+	KindDocument    = "document"    // text of several lines, Max bytes
 	KindHosts       = "hosts"       // host names, with * for a label, kept with one blank between them
 )
 
@@ -36,10 +38,14 @@ const textMost = 500
 var declarations = []Declaration{
 	emailDeclaration(),
 	wifiDeclaration(),
+	vpnDeclaration(),
+	webLinkDeclaration(),
 	trustedRootDeclaration(),
 	identityDeclaration(),
 	passcodeDeclaration(),
+	restrictionsDeclaration(),
 	appDeclaration(),
+	customDeclaration(),
 }
 
 // ProfileTypes returns all declarations in the order of the UI.
@@ -191,8 +197,14 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 	if fd.Kind == KindCertificate {
 		return fd.checkCertificate(name, s, bad)
 	}
-	if fd.Kind == KindSecret {
+	switch fd.Kind {
+	case KindSecret:
 		return s, fd.checkSecret(name, s, bad)
+	case KindPicture:
+		return fd.checkPicture(name, s, bad)
+	case KindDocument:
+		s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
+		return s, s != "" && bad.text(name, s, 0, fd.Max)
 	}
 	if s = strings.TrimSpace(s); s == "" {
 		if fd.Required {
@@ -311,7 +323,7 @@ func isHostPattern(s string) bool {
 	return s != "*" && isHost(strings.Join(labels, "."))
 }
 
-// honours says whether a platform takes notice of a field.
-func (fd Field) honours(p Platform) bool {
+// Honours says whether a platform takes notice of a field.
+func (fd Field) Honours(p Platform) bool {
 	return len(fd.Platforms) == 0 || slices.Contains(fd.Platforms, p)
 }

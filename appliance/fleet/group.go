@@ -258,6 +258,9 @@ func (f *Fleet) DeleteGroup(ctx context.Context, a Actor, id GroupID) error {
 			}
 			return Refuse(ErrConflict, "group.in-use", "group", g.Name, "count", fmt.Sprint(n), "profile", name)
 		}
+		if err := noRuleNames(tx, g); err != nil {
+			return err
+		}
 		if left, err = dropMembers(tx, id); err != nil {
 			return err
 		}

@@ -146,6 +146,9 @@ func (f *Fleet) Invite(ctx context.Context, a Actor, in InvitationInput) (*Invit
 
 // mode checks that the platform knows the way of managing, and that it is meant for devices of that ownership.
 func (bad faults) mode(in InvitationInput) {
+	if in.Mode == ModeKiosk && in.Person != "" {
+		bad.put("person", "invitation.kiosk-person")
+	}
 	known := false
 	for _, t := range TargetsOf(in.Platform) {
 		if t.Mode != in.Mode {
@@ -161,9 +164,6 @@ func (bad faults) mode(in InvitationInput) {
 		bad.put("mode", "input.choice", "value", clip(string(in.Mode), 40))
 	case len(bad) == 0:
 		bad.put("ownership", "invitation.mode-ownership", "mode", string(in.Mode), "ownership", string(in.Ownership))
-	}
-	if in.Mode == ModeKiosk && in.Person != "" {
-		bad.put("person", "invitation.kiosk-person")
 	}
 }
 

@@ -47,6 +47,17 @@ var androidTargets = []Target{
 	{Android, ModeKiosk, Corporate},
 }
 
+// androids are Android targets of the named modes, of all when none is named.
+func androids(modes ...Mode) []Target {
+	var out []Target
+	for _, t := range androidTargets {
+		if len(modes) == 0 || slices.Contains(modes, t.Mode) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // TargetsOf are the ways in which devices of a platform can be managed, in the order in which they are offered.
 func TargetsOf(p Platform) []Target {
 	switch p {

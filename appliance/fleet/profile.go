@@ -9,30 +9,35 @@ import (
 type ProfileType string
 
 const (
-	TypeEmail       ProfileType = "email"
-	TypeTrustedRoot ProfileType = "trusted-root"
-	TypeIdentity    ProfileType = "identity"
-	TypePasscode    ProfileType = "passcode"
-	TypeWiFi        ProfileType = "wifi"
-	TypeApp         ProfileType = "app"
+	TypeEmail        ProfileType = "email"
+	TypeTrustedRoot  ProfileType = "trusted-root"
+	TypeIdentity     ProfileType = "identity"
+	TypePasscode     ProfileType = "passcode"
+	TypeWiFi         ProfileType = "wifi"
+	TypeVPN          ProfileType = "vpn"
+	TypeWebLink      ProfileType = "web-link"
+	TypeRestrictions ProfileType = "restrictions"
+	TypeCustom       ProfileType = "custom"
+	TypeApp          ProfileType = "app"
 )
 
 // Field declares one setting of a profile type: form, API schema, review page and checks come from it.
 type Field struct {
-	Key       string      `json:"key,omitempty"`
-	Kind      string      `json:"kind,omitempty"` // KindText, ...
-	Default   any         `json:"default"`
-	Required  bool        `json:"required,omitempty"`
-	Min       int         `json:"min,omitempty"`
-	Max       int         `json:"max,omitempty"`     // of numbers; of text: the fewest and most characters, Max 0 = 500
-	Bounds    []Bound     `json:"bounds,omitempty"`  // narrower bounds of single platforms, checked when the profile goes there
-	Options   []string    `json:"options,omitempty"` // for choice; word keys "field.<type>.<key>.<option>"
-	RefType   ProfileType `json:"ref_type"`
-	Template  bool        `json:"template,omitempty"`  // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
-	Platforms []Platform  `json:"platforms,omitempty"` // which honour it; empty = all of the type
-	When      string      `json:"when,omitempty"`      // "other-key=value" or "other-key=one|two": shown and checked only then
-	Group     string      `json:"group,omitempty"`     // heading in the form
-	Advanced  bool        `json:"advanced,omitempty"`
+	Key        string      `json:"key,omitempty"`
+	Kind       string      `json:"kind,omitempty"` // KindText, ...
+	Default    any         `json:"default"`
+	Required   bool        `json:"required,omitempty"`
+	Min        int         `json:"min,omitempty"`
+	Max        int         `json:"max,omitempty"`     // of numbers; of text: the fewest and most characters, Max 0 = 500
+	Bounds     []Bound     `json:"bounds,omitempty"`  // narrower bounds of single platforms, checked when the profile goes there
+	Options    []string    `json:"options,omitempty"` // for choice; word keys "field.<type>.<key>.<option>"
+	RefType    ProfileType `json:"ref_type"`
+	Template   bool        `json:"template,omitempty"`  // {{mail}}, {{upn}}, {{name}} ... are filled in from the person
+	Platforms  []Platform  `json:"platforms,omitempty"` // which honour it; empty = all of the type
+	When       string      `json:"when,omitempty"`      // "other-key=value" or "other-key=one|two": shown and checked only then
+	Group      string      `json:"group,omitempty"`     // heading in the form
+	Advanced   bool        `json:"advanced,omitempty"`
+	Supervised bool        `json:"supervised,omitempty"` // iPhone and iPad obey it only under supervision
 }
 
 // Bound is what one platform takes of a number.

@@ -130,9 +130,16 @@ func (f *Fleet) platformNotes(p *Profile) []Reason {
 			continue
 		}
 		notes = append(notes, said...)
+		if pl == IOS || pl == IPadOS {
+			for _, fd := range d.Fields {
+				if fd.Supervised && fd.Honours(pl) && v.Bool(fd.Key) {
+					notes = append(notes, Why("profile.setting-supervised", "type", string(p.Type), "setting", fd.Key, "platform", string(pl)))
+				}
+			}
+		}
 		for _, fd := range d.Fields {
 			x, set := v[fd.Key]
-			if !set || fd.honours(pl) || !v.Counts(d, fd) || sameValue(x, fd.Default) {
+			if !set || fd.Honours(pl) || !v.Counts(d, fd) || sameValue(x, fd.Default) {
 				continue
 			}
 			notes = append(notes, Why("profile.setting-not-on-platform", "type", string(p.Type), "setting", fd.Key, "platform", string(pl)))

@@ -36,6 +36,11 @@ func (f *Fleet) buildProfile(tx store.Tx, a Actor, old *Profile, in ProfileInput
 		bad.put("type", "input.choice", "value", clip(string(in.Type), 60))
 		return nil, bad.refuse("profile.invalid")
 	}
+	if p.Type == TypeCustom {
+		if err := need(a, ProfilesCustom); err != nil {
+			return nil, err
+		}
+	}
 	if old != nil && in.Type != "" && in.Type != old.Type {
 		bad.put("type", "profile.type-fixed")
 	}
@@ -141,6 +146,17 @@ func (f *Fleet) buildSettings(tx store.Tx, a Actor, old, p *Profile, raw json.Ra
 		return fmt.Errorf("encode settings: %w", err)
 	}
 	p.Settings = b
+	for _, pl := range p.Platforms {
+		checker, ok := f.modules[pl].(SettingsChecker)
+		if !ok {
+			continue
+		}
+		for key, r := range checker.CheckSettings(p) {
+			if _, there := bad["settings."+key]; !there {
+				bad["settings."+key] = r
+			}
+		}
+	}
 	return nil
 }
 

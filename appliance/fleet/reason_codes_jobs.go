@@ -9,5 +9,35 @@ func jobReasonCodes() map[string][]string {
 		"job.interrupted": nil,
 		"job.running":     nil,
 		"job.stopped":     nil,
+		"job.rules":       {"count"},
+
+		"rule.invalid":              nil,
+		"rule.whole-fleet":          nil,
+		"rule.no-group":             nil,
+		"rule.kind-stays":           nil,
+		"rule.taken":                {"name"},
+		"rule.running":              {"rule"},
+		"rule.stopped-changed":      {"by"},
+		"rule.stopped-deleted":      {"by"},
+		"rule.stopped-by":           {"by"},
+		"rule.not-waiting":          {"state"},
+		"rule.run-ended":            nil,
+		"rule.nothing-to-take-back": nil,
+		"rule.group-in-use":         {"group", "rule"},
+
+		// Why a rule leaves a silent device alone.
+		"rule.skip-no-contact": nil,
+		"rule.skip-tag":        {"tag"},
+		"rule.skip-leaving":    {"state"},
+		"rule.skip-stolen":     nil,
+		"rule.skip-locked":     nil,
+		"rule.skip-no-removal": nil,
+		"rule.skip-erase-only": nil,
+
+		// What became of a device in a run.
+		"rule.gone":       nil,
+		"rule.answered":   {"at"},
+		"rule.ordered":    {"action"},
+		"rule.taken-back": {"by"},
 	}
 }

@@ -22,9 +22,9 @@ func dataOf(t ProfileType) string {
 		return "email"
 	case TypeIdentity, TypeTrustedRoot:
 		return "certificates"
-	case "wifi", "vpn":
+	case TypeWiFi, TypeVPN:
 		return "wifi-vpn"
-	case "web-link":
+	case TypeWebLink:
 		return "web-links"
 	case TypeApp:
 		return "company-apps"

@@ -48,7 +48,7 @@ func allPermissions() map[Permission]bool {
 var AllPermissions = []Permission{
 	DevicesRead, DevicesEdit, DevicesLock, DevicesRetire, DevicesWipe, DevicesDelete,
 	PeopleRead, PeopleEdit, GroupsEdit, InviteWrite,
-	ProfilesRead, ProfilesEdit, ProfilesAssign,
+	ProfilesRead, ProfilesEdit, ProfilesCustom, ProfilesAssign,
 	CertsRead, CertsRevoke, TermsEdit, AuditRead, AuditExport,
 	AdminsEdit, TokensEdit, SettingsRead, SettingsEdit, PrivacyRead,
 }

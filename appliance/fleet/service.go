@@ -90,8 +90,17 @@ func (f *Fleet) WantedBeforehand(ctx context.Context, id EnrolmentID) (*Beforeha
 				return nil, notFound(err, "person")
 			}
 		}
-		out.Profiles, _, err = f.wanted(tx, d, out.Person)
-		return out, err
+		wanted, _, err := f.wanted(tx, d, out.Person)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range wanted {
+			if p, err = f.unsealed(p); err != nil {
+				return nil, err
+			}
+			out.Profiles = append(out.Profiles, p)
+		}
+		return out, nil
 	})
 }
 
@@ -137,6 +146,28 @@ func (f *Fleet) StateOfEnrolment(ctx context.Context, id EnrolmentID) (*Enrolmen
 		return err
 	})
 	return e, d, err
+}
+
+// RefuseEnrolment ends an enrolment whose device was not let in, with a line in the log that says why. It is no error when it has ended already.
+func (f *Fleet) RefuseEnrolment(ctx context.Context, id EnrolmentID, why Reason) error {
+	return f.db.Update(ctx, func(tx store.Tx) error {
+		e, err := enrolments.Get(tx, string(id))
+		if errors.Is(err, store.ErrNotFound) {
+			return ErrNoRecord
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.record(tx, Job("enrolment"), "refuse-enrolment", "enrolment/"+string(id), "", e.Tags, nil, why); err != nil {
+			return err
+		}
+		if e.Ended != nil || e.Device != "" {
+			return nil
+		}
+		now := f.now().UTC()
+		e.Ended, e.EndReason = &now, "refused"
+		return enrolments.Put(tx, e)
+	})
 }
 
 // RemovesWhole is met by platforms on which ending a device's management takes away at one stroke all that was delivered: a retire of such

@@ -10,7 +10,7 @@ import (
 
 // Change is published after a commit, for live pages. ID is empty when the thing is gone and the reader may not see everything.
 type Change struct {
-	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview", "job"
+	Kind string // "device", "profile", "person", "group", "invitation", "action", "receipt", "settings", "overview", "job", "rule"
 	ID   string
 }
 
@@ -136,7 +136,7 @@ func (f *Fleet) visible(ctx context.Context, a Actor, c Change) (Change, bool) {
 		return c, false
 	}
 	reads := map[string]Permission{"device": DevicesRead, "action": DevicesRead, "receipt": DevicesRead, "person": PeopleRead,
-		"group": PeopleRead, "invitation": PeopleRead, "profile": ProfilesRead, "job": SettingsRead}
+		"group": PeopleRead, "invitation": PeopleRead, "profile": ProfilesRead, "job": SettingsRead, "rule": DevicesRead}
 	if p, ok := reads[c.Kind]; ok && !a.May(p) {
 		return c, false
 	}
@@ -164,7 +164,7 @@ func (f *Fleet) visible(ctx context.Context, a Actor, c Change) (Change, bool) {
 
 // unscoped kinds carry no tags.
 func unscoped(kind string) bool {
-	return kind == "settings" || kind == "overview" || kind == "job" || kind == "reset"
+	return kind == "settings" || kind == "overview" || kind == "job" || kind == "rule" || kind == "reset"
 }
 
 // tagsOf finds the scope tags of what changed.

@@ -10,6 +10,7 @@ func emailDeclaration() Declaration {
 	phones := []Platform{IOS, IPadOS}
 	apple := []Platform{IOS, IPadOS, MacOS}
 	synced := []Platform{IOS, IPadOS, Windows}
+	keeping := []Platform{IOS, IPadOS, Windows, Android}
 	return Declaration{
 		Type:      TypeEmail,
 		Targets:   targetsOf(TypeEmail),
@@ -21,6 +22,9 @@ func emailDeclaration() Declaration {
 			{Key: "account_name", Kind: KindText, Default: "{{mail}}", Required: true, Max: 100, Template: true, Group: "account"},
 			{Key: "address", Kind: KindMail, Default: "{{mail}}", Required: true, Template: true, Group: "account"},
 			{Key: "sender_name", Kind: KindText, Default: "{{name}}", Max: 100, Template: true, When: "account=imap", Group: "account"},
+
+			// Android has no mail accounts of its own: the account is given to a mail app.
+			{Key: "android_app", Kind: KindChoice, Default: "gmail", Options: []string{"gmail", "nine", "outlook"}, Platforms: []Platform{Android}, Group: "account"},
 
 			// host is the Exchange server, or the IMAP server.
 			{Key: "host", Kind: KindHost, Required: true, Group: "server"},
@@ -43,7 +47,7 @@ func emailDeclaration() Declaration {
 			{Key: "user_name", Kind: KindText, Max: 200, Required: true, Template: true, When: "user_name_from=template", Group: "sign-in"},
 
 			// Days of mail to keep on the device; 0 is all of it.
-			{Key: "days", Kind: KindDays, Default: 7, Options: []string{"1", "3", "7", "14", "31", "0"}, Platforms: synced, When: "account=exchange", Group: "sync"},
+			{Key: "days", Kind: KindDays, Default: 7, Options: []string{"1", "3", "7", "14", "31", "0"}, Platforms: keeping, When: "account=exchange", Group: "sync"},
 			{Key: "sync_mail", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
 			{Key: "sync_contacts", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},
 			{Key: "sync_calendars", Kind: KindBool, Default: true, Platforms: synced, When: "account=exchange", Group: "sync"},

@@ -5,6 +5,7 @@ package fleet
 func passcodeDeclaration() Declaration {
 	mac := []Platform{MacOS}
 	apple := []Platform{IOS, IPadOS, MacOS}
+	symbols := []Platform{IOS, IPadOS, MacOS, Android}
 	return Declaration{
 		Type:     TypePasscode,
 		Targets:  targetsOf(TypePasscode),
@@ -14,10 +15,10 @@ func passcodeDeclaration() Declaration {
 			{Key: "require", Kind: KindBool, Default: true, Group: "passcode"},
 			{Key: "min_length", Kind: KindNumber, Default: 6, Min: 0, Max: 16, When: "require=true", Group: "passcode"},
 			{Key: "alphanumeric", Kind: KindBool, Default: false, When: "require=true", Group: "passcode"},
-			{Key: "complex_chars", Kind: KindNumber, Default: 0, Min: 0, Max: 4, Platforms: apple, When: "require=true", Group: "passcode"}, // neither letter nor digit
-			{Key: "simple_allowed", Kind: KindBool, Default: false, When: "require=true", Group: "passcode"},                                // 1234, aaaa
-			{Key: "max_age", Kind: KindDays, Default: 0, Min: 0, Max: 730, When: "require=true", Group: "change"},                           // 0 = never
-			{Key: "history", Kind: KindNumber, Default: 0, Min: 0, Max: 50, When: "require=true", Group: "change"},                          // 0 = none kept
+			{Key: "complex_chars", Kind: KindNumber, Default: 0, Min: 0, Max: 4, Platforms: symbols, When: "require=true", Group: "passcode"}, // neither letter nor digit
+			{Key: "simple_allowed", Kind: KindBool, Default: false, When: "require=true", Group: "passcode"},                                  // 1234, aaaa
+			{Key: "max_age", Kind: KindDays, Default: 0, Min: 0, Max: 730, When: "require=true", Group: "change"},                             // 0 = never
+			{Key: "history", Kind: KindNumber, Default: 0, Min: 0, Max: 50, When: "require=true", Group: "change"},                            // 0 = none kept
 			{Key: "change_at_next_sign_in", Kind: KindBool, Default: false, Platforms: mac, When: "require=true", Group: "change", Advanced: true},
 
 			// Minutes; 0 = left to the person.

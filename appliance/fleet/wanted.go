@@ -70,7 +70,33 @@ func (f *Fleet) wantedOf(c *config, d *Device, p *Person, in map[GroupID]bool) (
 		fits[pr.ID] = true
 		out = append(out, pr)
 	}
-	return f.withoutTwins(c, p, out, unfit, d)
+	out, unfit = f.withoutTwins(c, p, out, unfit, d)
+	if m, ok := f.modules[d.Platform].(FindsConflicts); ok {
+		return withoutConflicts(m, d, p, out, unfit)
+	}
+	return out, unfit
+}
+
+// FindsConflicts is met by platforms that put several profiles into one document: it names those that would set one thing differently. None
+// of them is delivered, since which of them counted would be chance.
+type FindsConflicts interface {
+	Conflicts(d *Device, p *Person, wanted []*Profile) map[ProfileID]Reason
+}
+
+func withoutConflicts(m FindsConflicts, d *Device, p *Person, in []*Profile, unfit []Unfit) ([]*Profile, []Unfit) {
+	found := m.Conflicts(d, p, in)
+	if len(found) == 0 {
+		return in, unfit
+	}
+	var out []*Profile
+	for _, pr := range in {
+		if r, ok := found[pr.ID]; ok {
+			unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict, Reason: r})
+			continue
+		}
+		out = append(out, pr)
+	}
+	return out, unfit
 }
 
 // assigned says whether the assignments reach a device with this person and these groups. Exclusion wins.

@@ -42,10 +42,11 @@ muster.each("[data-wizard]", (form) => {
 });
 muster.each("[data-file-into]", (input) => input.addEventListener("change", async () => {
   const file = input.files[0];
-  if (!file || file.size > 65536) return;
+  if (!file || file.size > 100000) return;
   const bytes = new Uint8Array(await file.arrayBuffer());
   const text = new TextDecoder().decode(bytes);
-  document.getElementById(input.dataset.fileInto).value = text.includes("-----BEGIN") ? text : btoa(String.fromCharCode(...bytes));
+  const readable = text.includes("-----BEGIN") || !/[\u0000\ufffd]/.test(text);
+  document.getElementById(input.dataset.fileInto).value = readable ? text : btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
   input.value = "";
 }));
 // A group's form shows its rule as soon as that is chosen.

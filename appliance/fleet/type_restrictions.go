@@ -1,0 +1,70 @@
+package fleet
+
+// TypeRestrictions switches off what a device can do otherwise. Each switch that is on forbids, or demands, one thing; where several profiles reach
+// a device, the strictest counts.
+//
+// A switch names the platforms that know it. What Supervised marks, iPhone and iPad obey only under supervision: others take the profile and
+// leave that switch unheeded, without a word, so that we say it.
+func restrictionsDeclaration() Declaration {
+	phones := []Platform{IOS, IPadOS}
+	apple := []Platform{IOS, IPadOS, MacOS}
+	on := func(group, key string, platforms []Platform) Field {
+		return Field{Key: key, Kind: KindBool, Default: false, Platforms: platforms, Group: group}
+	}
+	supervised := func(group, key string, platforms []Platform) Field {
+		f := on(group, key, platforms)
+		f.Supervised = true
+		return f
+	}
+	return Declaration{
+		Type:     TypeRestrictions,
+		Targets:  targetsOf(TypeRestrictions),
+		NameHint: "profile.restrictions.name-hint",
+		Check:    checkRestrictions,
+		Fields: []Field{
+			on("company", "no_managed_to_personal", phones),
+			on("company", "no_personal_to_managed", phones),
+			on("company", "managed_clipboard", phones),
+			on("company", "airdrop_unmanaged", phones),
+			on("company", "no_managed_cloud", phones),
+
+			on("device", "no_camera", apple),
+			on("device", "no_screenshots", apple),
+			on("device", "no_siri", apple),
+			on("device", "no_handoff", apple),
+			supervised("device", "no_airdrop", apple),
+
+			on("locked", "no_siri_locked", phones),
+			on("locked", "no_control_center_locked", phones),
+			on("locked", "no_notifications_locked", phones),
+			on("locked", "no_wallet_locked", phones),
+
+			on("cloud", "no_cloud_backup", phones),
+			on("cloud", "no_cloud_photos", apple),
+			on("cloud", "no_cloud_keychain", apple),
+			supervised("cloud", "no_cloud_documents", apple),
+
+			on("security", "encrypted_backup", phones),
+			on("security", "no_untrusted_tls", phones),
+			on("security", "no_foreign_apps", phones),
+			on("security", "fraud_warning", phones),
+			on("security", "no_diagnostics", apple),
+
+			supervised("supervised", "no_erase", apple),
+			supervised("supervised", "no_account_changes", apple),
+			supervised("supervised", "no_app_install", phones),
+			supervised("supervised", "no_app_removal", phones),
+			supervised("supervised", "no_profile_install", apple),
+			supervised("supervised", "no_vpn_creation", phones),
+		},
+	}
+}
+
+func checkRestrictions(v Values) map[string]Reason {
+	for _, x := range v {
+		if on, _ := x.(bool); on {
+			return nil
+		}
+	}
+	return map[string]Reason{"no_managed_to_personal": Why("restrictions.none")}
+}
