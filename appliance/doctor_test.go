@@ -72,6 +72,9 @@ func TestDoctorSaysWhatNeedsSomeone(t *testing.T) {
 	if n := w.need("need.key-readable"); n == nil {
 		t.Error("the health page says nothing of the key")
 	}
+	if err := os.Chmod(w.config.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	stop()
 	stop = func() {}
 
@@ -169,7 +172,7 @@ func TestOwnFilesGoBad(t *testing.T) {
 	}
 	c := w.config
 	c.Data, c.TLS, c.TLSCert, c.TLSKey = t.TempDir(), fleet.TLSFiles, cert, filepath.Join(dir, "absent.key")
-	c.Listen = "127.0.0.1:0"
+	c.Listen, c.URL, c.DeviceURL = "127.0.0.1:0", "", ""
 	if _, err := Open(context.Background(), c); err == nil || !strings.Contains(err.Error(), "absent.key") {
 		t.Errorf("flags that name no file: %v", err)
 	}
