@@ -25,17 +25,18 @@ const (
 
 // Config is what `muster serve` takes. Every field is a flag, and MUSTER_<FLAG> in the environment.
 type Config struct {
-	Data      string        // data directory
-	Key       string        // seal key file, outside Data
-	Listen    string        // address of the browsers' TLS listener
-	URL       string        // public address
-	DeviceURL string        // address that devices call; another port than URL's makes a second listener
-	TLS       fleet.TLSMode // where the certificate comes from; empty = the settings say, at first the internal CA
-	TLSCert   string
-	TLSKey    string
-	ACME      ACMEFlags
-	HTTP      string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
-	SetupFile string // where the one-time set-up link is written when there is no terminal
+	Data           string        // data directory
+	Key            string        // seal key file, outside Data
+	Listen         string        // address of the browsers' TLS listener
+	URL            string        // public address
+	DeviceURL      string        // address that devices call; another port than URL's makes a second listener
+	TLS            fleet.TLSMode // where the certificate comes from; empty = the settings say, at first the internal CA
+	TLSCert        string
+	TLSKey         string
+	ACME           ACMEFlags
+	HTTP           string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
+	TrustedProxies string // addresses of reverse proxies whose X-Forwarded-For is believed
+	SetupFile      string // where the one-time set-up link is written when there is no terminal
 
 	Logger *slog.Logger     // nil = text on standard error
 	Clock  func() time.Time // nil = time.Now
@@ -56,6 +57,7 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain `file` (PEM), with --tls files")
 	fs.StringVar(&c.TLSKey, "tls-key", "", "private key `file` (PEM), with --tls files")
 	c.ACME.flags(fs)
+	fs.StringVar(&c.TrustedProxies, "trusted-proxy", "", "`addresses` of the reverse proxies in front, whose X-Forwarded-For is believed (10.0.0.5,192.168.4.0/24)")
 	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP, ACME challenges and redirects only (usually :80)")
 	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
 }
@@ -144,6 +146,9 @@ func (c *Config) complete() error {
 		*u = strings.TrimSuffix(*u, "/")
 	}
 	if err := c.completeTLS(); err != nil {
+		return err
+	}
+	if _, err := parseProxies(c.TrustedProxies); err != nil {
 		return err
 	}
 	if c.Data == "" {

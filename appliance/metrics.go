@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -190,7 +191,7 @@ func (m *scraped) counted(ctx context.Context, a fleet.Actor) (*fleet.Census, er
 
 // serve answers GET /metrics to programs on this machine, and to tokens that may read the settings.
 func (m *scraped) serve(w http.ResponseWriter, r *http.Request) {
-	if !fromHere(r) {
+	if !m.a.fromHere(r) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		actor, err := m.a.fleet.AuthenticateToken(r.Context(), strings.TrimSpace(token), host)
@@ -206,7 +207,10 @@ func (m *scraped) serve(w http.ResponseWriter, r *http.Request) {
 
 // fromHere says whether a request was made by a program on this machine to a name of this machine. What a proxy passes on is not, though it
 // comes from here too.
-func fromHere(r *http.Request) bool {
+func (a *Appliance) fromHere(r *http.Request) bool {
+	if p, err := parseProxies(a.config.TrustedProxies); err != nil || p.trusts(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || p.trusts(netip.IPv6Loopback()) {
+		return false // who knows whether the proxy on this machine says that it is one
+	}
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return false

@@ -154,7 +154,7 @@ func (a *Appliance) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := "ready"
-	if fromHere(r) {
+	if a.fromHere(r) {
 		needs, err := a.fleet.Needs(r.Context(), fleet.Job("readyz"))
 		if err != nil {
 			a.log.Error("not ready", "err", err)
