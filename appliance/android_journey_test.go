@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -98,20 +97,7 @@ func (w *androids) phone(person string, m fleet.Mode, o sim.AndroidOptions) (*si
 	if err := d.EnrolToken(w.t.Context(), entry.Token); err != nil {
 		w.t.Fatalf("enrolling: %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); d.Run(ctx) }()
-	w.t.Cleanup(func() { cancel(); <-done })
-	name := d.State().Name
-	var id fleet.DeviceID
-	w.eventually("the Android is known", func() bool {
-		who, err := w.Appliance.fleet.IdentifyService(w.t.Context(), name)
-		if err == nil {
-			id = who.Device
-		}
-		return err == nil
-	})
-	return d, id
+	return d, w.live(d)
 }
 
 // act orders an action, confirmed by name.

@@ -112,20 +112,7 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		}
 		bw.keys = append(bw.keys, k)
 	}
-	config, _ := json.Marshal(childConfig{w.config.Data, w.config.Key, w.config.Listen, w.config.URL, w.config.DeviceURL})
-	bw.server = exec.Command(os.Args[0], "-test.run=^$")
-	bw.server.Env = append(os.Environ(), crashChild+"="+string(config))
-	bw.server.Stderr = os.Stderr
-	out, err := bw.server.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := bw.server.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-		return nil, fmt.Errorf("the appliance did not start: %w", err)
-	}
+	bw.server = w.child(childConfig{})
 	cleanups = append(cleanups, func() { bw.server.Process.Kill(); bw.server.Wait(); os.RemoveAll(dir) })
 	start := time.Now()
 	if bw.devices, err = bw.enrol(n); err != nil {

@@ -39,7 +39,11 @@ func TestMain(m *testing.M) {
 // cleanups run after all tests and benchmarks, for what outlives one of them.
 var cleanups []func()
 
-type childConfig struct{ Data, Key, Listen, URL, DeviceURL string }
+type childConfig struct {
+	Data, Key, Listen, URL, DeviceURL string
+	Ahead                             time.Duration // of the true time
+	DieOn                             string        // kill -9 itself when a thing of this kind ("device", ...) has changed; "" = wait to be killed
+}
 
 func runCrashChild(raw string) {
 	var c childConfig
@@ -48,6 +52,7 @@ func runCrashChild(raw string) {
 	}
 	a, err := Open(context.Background(), Config{
 		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal,
+		Clock:  func() time.Time { return time.Now().Add(c.Ahead) },
 		Logger: testLog(nil), Push: PushService{URL: "https://127.0.0.1:1"}, // nobody there: the devices poll
 	})
 	if err != nil {
@@ -56,6 +61,17 @@ func runCrashChild(raw string) {
 	}
 	if addr := os.Getenv("MUSTER_TEST_PPROF"); addr != "" {
 		go http.ListenAndServe(addr, nil) // net/http/pprof
+	}
+	if c.DieOn != "" {
+		changes := a.fleet.Subscribe(context.Background(), fleet.Job("crash"))
+		go func() {
+			for ch := range changes {
+				if ch.Kind == c.DieOn {
+					self, _ := os.FindProcess(os.Getpid())
+					self.Kill()
+				}
+			}
+		}()
 	}
 	fmt.Println("ready")
 	fmt.Fprintln(os.Stderr, a.Run(context.Background()))
@@ -92,7 +108,6 @@ func TestKillNine(t *testing.T) {
 	}
 	w.stop()
 
-	config, _ := json.Marshal(childConfig{w.config.Data, w.config.Key, w.config.Listen, w.config.URL, w.config.DeviceURL})
 	ctx, cancel := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	for _, d := range devices {
@@ -104,22 +119,7 @@ func TestKillNine(t *testing.T) {
 	}
 
 	for round := range rounds {
-		child := exec.Command(os.Args[0], "-test.run=^$")
-		child.Env = append(os.Environ(), crashChild+"="+string(config))
-		var trouble bytes.Buffer
-		child.Stderr = &trouble
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-			child.Process.Kill()
-			child.Wait()
-			t.Fatalf("round %d: the appliance did not come up again: %s", round, trouble.String())
-		}
+		child := w.child(childConfig{})
 		if round%5 != 0 { // every fifth is killed while it starts
 			w.serving()
 		}
@@ -156,6 +156,33 @@ func TestKillNine(t *testing.T) {
 			t.Errorf("%s complains: %s", d.State().Name, complaint)
 		}
 	}
+}
+
+// child starts the appliance as a process of its own on the world's directory, and returns when it is about to serve.
+func (w *world) child(c childConfig) *exec.Cmd {
+	w.t.Helper()
+	c.Data, c.Key, c.Listen, c.URL, c.DeviceURL = w.config.Data, w.config.Key, w.config.Listen, w.config.URL, w.config.DeviceURL
+	config, err := json.Marshal(c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^$")
+	child.Env = append(os.Environ(), crashChild+"="+string(config))
+	var trouble bytes.Buffer
+	child.Stderr = &trouble
+	out, err := child.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		child.Process.Kill()
+		child.Wait()
+		w.t.Fatalf("the appliance did not come up: %s", trouble.String())
+	}
+	return child
 }
 
 // serving waits until the appliance answers, on slow machines too.

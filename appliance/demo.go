@@ -35,7 +35,7 @@ func ParseDemo(args []string, out io.Writer) (DemoConfig, error) {
 	fs := newFlagSet("demo")
 	fs.StringVar(&c.Data, "data", "", "data `directory`, kept afterwards (default: a temporary one)")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8443", "loopback `address`; devices use the next free port")
-	fs.IntVar(&c.Devices, "devices", 12, "how many simulated devices")
+	fs.IntVar(&c.Devices, "devices", len(parts), "how many simulated devices")
 	if err := parse(fs, args, out); err != nil {
 		return DemoConfig{}, err
 	}
@@ -60,7 +60,8 @@ func (c *DemoConfig) check() error {
 type DemoRun struct {
 	Appliance *Appliance
 	APNs      *sim.APNs
-	Link      string // signs the demo administrator in
+	Google    *sim.Google // nil: no Androids
+	Link      string      // signs the demo administrator in
 	Actor     fleet.Actor
 	Devices   []*DemoDevice
 
@@ -69,8 +70,8 @@ type DemoRun struct {
 	people  map[string]fleet.PersonID
 }
 
-// Demo runs the real appliance on loopback with simulated devices that speak the real protocol to it. It contacts nobody: the
-// push service is a stand-in on loopback.
+// Demo runs the real appliance on loopback with simulated devices that speak the real protocol to it. It contacts nobody: Apple's
+// push service and Google are stand-ins on loopback.
 func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 	if err := c.check(); err != nil {
 		return err
@@ -91,10 +92,16 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 		return err
 	}
 	defer apns.Close()
+	google, err := sim.NewGoogle()
+	if err != nil {
+		return err
+	}
+	defer google.Close()
 	config, err := demoConfig(c, apns, log)
 	if err != nil {
 		return err
 	}
+	config.Google = GoogleService{Management: google.URL(), PubSub: google.PubSubURL(), Roots: google.Roots()}
 	a, err := Open(ctx, config)
 	if err != nil {
 		return err
@@ -103,7 +110,7 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
-	run := &DemoRun{Appliance: a, APNs: apns, log: log}
+	run := &DemoRun{Appliance: a, APNs: apns, Google: google, log: log}
 	g.Go(func() error {
 		if err := run.prepare(ctx); err != nil {
 			return fmt.Errorf("preparing the demo: %w", err)

@@ -16,10 +16,13 @@ import (
 
 // DemoDevice is one simulated device and the part it plays.
 type DemoDevice struct {
-	part part
-	Sim  *sim.Apple   // nil for a PC
-	PC   *sim.Windows // nil for an Apple device
-	ID   fleet.DeviceID
+	part  part
+	Sim   *sim.Apple   // nil for a PC
+	PC    *sim.Windows // nil for an Apple device
+	Phone *sim.Android // nil for any other
+	ID    fleet.DeviceID
+
+	googleName string // of an Android
 }
 
 // simulated is what the play asks of a device, whoever made it.
@@ -29,7 +32,10 @@ type simulated interface {
 }
 
 func (d *DemoDevice) simulated() simulated {
-	if d.PC != nil {
+	switch {
+	case d.Phone != nil:
+		return d.Phone
+	case d.PC != nil:
 		return d.PC
 	}
 	return d.Sim
@@ -39,8 +45,10 @@ func (d *DemoDevice) simulated() simulated {
 type part struct {
 	person    string // first name; empty = a device with no person
 	name      string
-	kind      sim.Kind // of Apple devices
-	pc        bool     // a Windows PC
+	kind      sim.Kind   // of Apple devices
+	pc        bool       // a Windows PC
+	android   fleet.Mode // an Android in that mode
+	weak      bool       // an Android whose person sets no password
 	ownership fleet.Ownership
 	mood      sim.Mood
 	manual    string // an Exchange account set up by hand
@@ -63,6 +71,12 @@ var parts = []part{
 	{person: "Anna", name: "Anna's old iPhone", kind: sim.IPhone, ownership: fleet.Personal, mood: sim.Mood{RemovesItselfAfter: 8 * time.Second}},
 	{person: "Carla", name: "CARLA-LAPTOP", pc: true, ownership: fleet.Corporate},
 	{person: "Hugo", name: "HUGO-PC", pc: true, ownership: fleet.Personal, order: fleet.ActRetire},
+	{person: "Bram", name: "Bram's Android", android: fleet.ModeWorkProfile, ownership: fleet.Personal, passcode: "58204713"},
+	{person: "Eva", name: "Eva's work Android", android: fleet.ModeCompanyWorkProfile, ownership: fleet.Corporate},
+	{person: "Greet", name: "Greet's work Android", android: fleet.ModeFullyManaged, ownership: fleet.Corporate, order: fleet.ActLock},
+	{name: "Android at the door", android: fleet.ModeKiosk, ownership: fleet.Corporate, order: fleet.ActWipe},
+	{person: "Daan", name: "Daan's Android", android: fleet.ModeWorkProfile, ownership: fleet.Personal, order: fleet.ActRetire},
+	{person: "Farid", name: "Farid's Android", android: fleet.ModeWorkProfile, ownership: fleet.Personal, weak: true},
 }
 
 // enrol invites a person for each device and lets the device go through the enrolment page. Devices then live in g.
@@ -78,7 +92,10 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 			p = part{person: parts[i%8].person, name: fmt.Sprintf("%s %d", parts[i%8].kind, i+1), kind: parts[i%8].kind, ownership: fleet.Corporate}
 		}
 		dev := &DemoDevice{part: p}
-		if p.pc {
+		if p.android != "" {
+			dev.Phone = sim.NewAndroid(sim.AndroidOptions{Google: d.Google, Seed: int64(i + 1), Roots: roots, FactoryNew: p.android != fleet.ModeWorkProfile, Password: p.passcode,
+				PersonalApps: []string{"com.whatsapp", "org.videolan.vlc"}, Mood: sim.AndroidMood{RefusesPassword: p.weak}, Poll: 5 * time.Second, Logger: d.log})
+		} else if p.pc {
 			dev.PC = sim.NewWindows(sim.WindowsOptions{Name: p.name, Seed: int64(i + 1), Roots: roots, Poll: 2 * time.Second, Keys: keys, Logger: d.log})
 		} else {
 			dev.Sim = sim.NewApple(sim.Options{
@@ -95,6 +112,9 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 			if err := dev.simulated().Enrol(enrolCtx, link); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
+			if dev.Phone != nil {
+				dev.googleName = dev.Phone.State().Name
+			}
 			g.Go(func() error {
 				if err := dev.simulated().Run(ctx); err != nil && ctx.Err() == nil {
 					d.log.Warn("simulated device stopped", "device", p.name, "err", err)
@@ -108,15 +128,17 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 }
 
 func (d *DemoRun) invite(ctx context.Context, p part) (string, error) {
-	platform := fleet.IOS
+	platform, mode := fleet.IOS, fleet.ModeDevice
 	switch {
+	case p.android != "":
+		platform, mode = fleet.Android, p.android
 	case p.pc:
 		platform = fleet.Windows
 	case p.kind == sim.Mac:
 		platform = fleet.MacOS
 	}
 	_, code, err := d.Appliance.fleet.Invite(ctx, d.Actor, fleet.InvitationInput{
-		Person: d.people[p.person], Platform: platform, Mode: fleet.ModeDevice, Ownership: p.ownership,
+		Person: d.people[p.person], Platform: platform, Mode: mode, Ownership: p.ownership,
 	})
 	if err != nil {
 		return "", err
@@ -130,6 +152,9 @@ func (d *DemoRun) histories(ctx context.Context) error {
 		return err
 	}
 	f := d.Appliance.fleet
+	if _, err := f.CreateStaleRule(ctx, d.Actor, fleet.StaleRuleInput{Kind: fleet.Cleanup, Name: new("Silent for half a year"), Description: new("Phones in drawers")}); err != nil {
+		return fmt.Errorf("the demo's rule: %w", err)
+	}
 	for _, dev := range d.Devices {
 		if dev.part.order == "" {
 			continue
@@ -142,7 +167,7 @@ func (d *DemoRun) histories(ctx context.Context) error {
 			return err
 		}
 		options := fleet.ActionOptions{Stolen: dev.part.stolen}
-		if dev.part.order == fleet.ActLock {
+		if dev.part.order == fleet.ActLock && dev.Phone == nil {
 			options.Message = "Please bring this iPad to the front desk."
 		}
 		if _, err := f.Act(ctx, d.Actor, dev.ID, dev.part.order, options, device.Name); err != nil {
@@ -152,10 +177,17 @@ func (d *DemoRun) histories(ctx context.Context) error {
 	return nil
 }
 
-// find learns the ids of the enrolled devices: of PCs by the id that they enrolled with, of others by their serial numbers.
+// find learns the ids of the enrolled devices: of PCs by the id that they enrolled with, of Androids by Google's name for them, of others by their
+// serial numbers.
 func (d *DemoRun) find(ctx context.Context) error {
 	bySerial := map[string]*DemoDevice{}
 	for _, dev := range d.Devices {
+		if dev.Phone != nil {
+			if err := d.findAndroid(ctx, dev); err != nil {
+				return err
+			}
+			continue
+		}
 		if dev.PC == nil {
 			bySerial[dev.Sim.State().Serial] = dev
 			continue

@@ -25,7 +25,7 @@ const (
 // prepare does what an administrator does on the first day: set-up, sign-in with a second factor, push certificate, people,
 // groups and profiles.
 func (d *DemoRun) prepare(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{d.setUp, d.pushCertificate, d.addPeople, d.addProfiles} {
+	for _, step := range []func(context.Context) error{d.setUp, d.pushCertificate, d.connectGoogle, d.addPeople, d.addProfiles, d.addAndroidProfiles} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -151,13 +151,17 @@ func (d *DemoRun) addProfiles(ctx context.Context) error {
 }
 
 func (d *DemoRun) profile(ctx context.Context, t fleet.ProfileType, name, description string, settings map[string]any) (*fleet.Profile, error) {
-	raw, err := json.Marshal(settings)
-	if err != nil {
-		return nil, err
-	}
 	platforms := []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS}
 	if t != fleet.TypeEmail { // a mail account of Windows knows no certificate to sign in with
 		platforms = append(platforms, fleet.Windows)
+	}
+	return d.profileFor(ctx, t, name, description, settings, platforms)
+}
+
+func (d *DemoRun) profileFor(ctx context.Context, t fleet.ProfileType, name, description string, settings map[string]any, platforms []fleet.Platform) (*fleet.Profile, error) {
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
 	}
 	p, err := d.Appliance.fleet.CreateProfile(ctx, d.Actor, fleet.ProfileInput{Type: t, Name: &name, Description: &description, Platforms: &platforms, Settings: raw})
 	if err != nil {

@@ -1,10 +1,12 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
 	"muster/appliance/fleet"
+	"muster/ui"
 	"muster/ui/words"
 )
 
@@ -24,6 +26,15 @@ func (a *Appliance) googleCallback(w http.ResponseWriter, r *http.Request) {
 		a.log.Error("sign-up at Google", "err", err)
 		plain(w, http.StatusInternalServerError, "Something went wrong on our side. Please try again in a minute.")
 	default:
-		http.Redirect(w, r, "/settings", http.StatusSeeOther)
+		http.Redirect(w, r, "/settings/android?check=now", http.StatusSeeOther)
 	}
+}
+
+// androidEntry gives the enrolment page of an Android what its person needs.
+func (a *Appliance) androidEntry(ctx context.Context, ticket string) (ui.AndroidEntry, error) {
+	e, err := a.android.NewEntry(ctx, ticket)
+	if err != nil {
+		return ui.AndroidEntry{}, err
+	}
+	return ui.AndroidEntry{Link: e.Link, Token: e.Token, QR: e.QR, Expires: e.Expires}, nil
 }

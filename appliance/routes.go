@@ -21,7 +21,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	var err error
 	a.pages, err = ui.New(ui.Config{
 		Fleet: a.fleet, Words: a.words, Logger: a.log, Clock: a.config.Clock, Demo: a.config.demo, EnrolProfile: profileAddress,
-		WindowsCode: a.windowsCode, WindowsTicket: a.windows.TicketFor, HandOver: handOver, System: a.system,
+		WindowsCode: a.windowsCode, WindowsTicket: a.windows.TicketFor, HandOver: handOver, AndroidEntry: a.androidEntry, Google: a.android, System: a.system,
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -101,5 +102,79 @@ func (c *client) fresh() {
 	var err error
 	if _, c.token, err = c.w.Appliance.fleet.CreateToken(c.t.Context(), c.w.Actor, "later", fleet.AllPermissions, time.Hour); err != nil {
 		c.t.Fatal(err)
+	}
+}
+
+// kill -9 again and again while jobs run a cleanup rule: the run goes on where it was, and every silent device is deleted exactly once.
+func TestKillNineDuringACleanupRun(t *testing.T) {
+	clock := &movingClock{}
+	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.Clock = clock.now })
+	var ids []fleet.DeviceID
+	for i := range 8 {
+		p := sim.NewApple(sim.Options{Kind: sim.IPhone, Name: "Silent", Seed: int64(950 + i), Roots: w.roots, Push: w.APNs})
+		if err := p.Enrol(t.Context(), w.invitation("", fleet.IOS, fleet.Corporate, 1)); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, w.find(p))
+	}
+	rule, err := w.Appliance.fleet.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: fleet.Cleanup, Name: new("Silent"), Days: new(90), Share: new(100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	ahead := 92 * 24 * time.Hour
+	for _, on := range []string{"rule", "device", "device"} { // the first dies while it begins the run, the others while they give orders
+		child := w.child(childConfig{Ahead: ahead, DieOn: on})
+		late := time.AfterFunc(20*time.Second, func() { child.Process.Kill() })
+		child.Wait()
+		if !late.Stop() {
+			t.Fatalf("the appliance changed no %s", on)
+		}
+		ahead += 25 * time.Hour
+	}
+	clock.advance(ahead + 25*time.Hour)
+	w.start()
+	var runs fleet.List[*fleet.StaleRun]
+	w.eventually("the run is done", func() bool {
+		w.Appliance.jobs.Look()
+		if runs, err = w.Appliance.fleet.StaleRuns(t.Context(), w.Actor, rule.ID, fleet.ListQuery{}); err != nil {
+			t.Fatal(err)
+		}
+		open := slices.ContainsFunc(runs.Items, func(r *fleet.StaleRun) bool { return r.Ended == nil })
+		if open && w.job("rules").Running == nil && runs.Items[0].State == fleet.RunAsking && clock.now().Before(runs.Items[0].JudgeAt) {
+			clock.advance(25 * time.Hour) // however far the killed ones came
+		}
+		return len(runs.Items) > 0 && !open
+	})
+	cut := 0
+	for _, name := range []string{"cleanup", "rules"} {
+		l, err := w.Appliance.fleet.JobRuns(t.Context(), w.Actor, name, fleet.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range l.Items {
+			if r.Outcome == "interrupted" {
+				cut++
+			}
+		}
+	}
+	if cut < 2 {
+		t.Errorf("only %d runs of jobs were cut off: the kills missed them", cut)
+	}
+	taken := 0
+	for _, r := range runs.Items {
+		taken += r.Outcomes[fleet.OutcomeOrdered]
+	}
+	if taken != len(ids) {
+		t.Errorf("%d devices taken in %d runs, want %d", taken, len(runs.Items), len(ids))
+	}
+	for _, id := range ids {
+		log, err := w.Appliance.fleet.Audit(t.Context(), w.Actor, fleet.AuditQuery{Verb: "delete", Object: "device/" + string(id)})
+		if err != nil || len(log.Items) != 1 {
+			t.Errorf("%s was ordered away %d times (%v)", id, len(log.Items), err)
+		}
+	}
+	if broken, _, err := w.Appliance.fleet.VerifyAudit(t.Context(), fleet.Job("test")); err != nil || broken != 0 {
+		t.Errorf("audit chain broken at %d: %v", broken, err)
 	}
 }

@@ -71,8 +71,9 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	all := []string{"/", "/devices", "/people", "/people/new", "/groups", "/groups/new", "/invitations", "/invitations/new", "/profiles", "/profiles/new", "/receipts",
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
-		"/settings", "/settings/tls", "/settings/apple", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
-		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles"}
+		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
+		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android"}
+	all = append(all, "/settings/tls")
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
 		for _, tail := range tails {
@@ -190,7 +191,11 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 // no report of the content policy, no request to elsewhere, landmarks, labels, contrast, nothing sideways.
 func TestWalk(t *testing.T) {
 	b := uitest.Start(t)
-	w := newWorld(t)
+	androids := newAndroids(t)
+	w := androids.world
+	androids.profile(fleet.TypeEmail, "Office mail on Androids", `{"account":"exchange","host":"mail.noordhaven.example"}`)
+	androids.phone("Daan", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 5, Mood: sim.AndroidMood{FailedApps: map[string]string{"com.google.android.gm": "INSUFFICIENT_STORAGE"}}})
+	androids.phone("", fleet.ModeKiosk, sim.AndroidOptions{Seed: 6})
 	_, phone := w.device(sim.Options{Kind: sim.IPhone, Seed: 1}, "Anna", fleet.Personal)
 	_, mac := w.device(sim.Options{Kind: sim.Mac, Seed: 2}, "Bram", fleet.Corporate)
 	delivered := func(id fleet.DeviceID) {

@@ -30,6 +30,13 @@ func (a *Authority) PrepareKey() error {
 	return nil
 }
 
+// KeyReady says whether a key waits to be used.
+func (a *Authority) KeyReady() bool {
+	a.spareMu.Lock()
+	defer a.spareMu.Unlock()
+	return len(a.spare) > 0
+}
+
 // takeKey is a prepared key, or a new one. No key is handed out twice.
 func (a *Authority) takeKey() (*rsa.PrivateKey, error) {
 	a.spareMu.Lock()

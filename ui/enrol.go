@@ -40,7 +40,9 @@ type enrolPage struct {
 	Powers    []string
 	Leave     string // that the person may end it; "" where they may not
 	Form      Form
-	Elsewhere bool // opened on another kind of device than the invited one
+	Elsewhere bool   // opened on another kind of device than the invited one
+	New       bool   // the device is set up from its first screen, while this page is open on another one
+	Step      string // code of the words for the second step
 	NotSafari bool
 	QR        template.HTML
 	Address   string
@@ -92,6 +94,8 @@ func deviceWord(p fleet.Platform) string {
 		return "mac"
 	case fleet.Windows:
 		return "pc"
+	case fleet.Android:
+		return "android"
 	}
 	return "device"
 }
@@ -118,8 +122,12 @@ func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) er
 	h := inHand(q.Request)
 	page := enrolPage{
 		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal,
-		Terms: q.termsText(opened.Terms), Form: form, Return: form.Value("appru"), Elsewhere: !h.fits(opened.Target.Platform),
+		Terms: q.termsText(opened.Terms), Form: form, Return: form.Value("appru"), Elsewhere: !h.fits(opened.Target.Platform) && !startsNew(opened.Target), New: startsNew(opened.Target),
 		NotSafari: (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari,
+	}
+	page.Step = page.Device
+	if opened.Target.Platform == fleet.Android {
+		page.Step += "." + string(opened.Target.Mode)
 	}
 	if opened.Person != nil {
 		page.First, _, _ = strings.Cut(strings.TrimSpace(opened.Person.Name), " ")
@@ -238,6 +246,7 @@ type installPage struct {
 	Opened    *fleet.Opened // nil once the device can be reached
 	Profile   string        // address of the profile
 	Windows   *windowsPart  // of a PC; nil while the page asks again, which makes no new code
+	Android   *androidPart  // of an Android; likewise
 	Elsewhere bool
 	NotSafari bool
 	QR        template.HTML
@@ -298,7 +307,12 @@ func (u *UI) installSteps(q *Request, ticket string, page *installPage) error {
 			return err
 		}
 	}
-	elsewhere := !h.fits(opened.Target.Platform)
+	if opened.Target.Platform == fleet.Android && q.Header.Get("HX-Request") == "" {
+		if page.Android, err = q.androidSteps(ticket, opened.Target.Mode); err != nil {
+			return err
+		}
+	}
+	elsewhere := !h.fits(opened.Target.Platform) && !startsNew(opened.Target)
 	if elsewhere {
 		if page.Address, page.QR, err = q.selfQR(); err != nil {
 			return err

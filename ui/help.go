@@ -10,13 +10,14 @@ func (u *UI) helpRoutes() {
 	u.admin("GET /help/enrolment", u.helpEnrolment)
 	u.admin("GET /help/collected", u.helpCollected)
 	u.admin("GET /help/roles", u.helpRoles)
+	u.admin("GET /help/android", u.helpAndroid)
 }
 
 type helpTopic struct{ Href, Icon, Word, Text string }
 
 func (u *UI) help(q *Request) error {
 	var topics []helpTopic
-	for _, t := range []struct{ name, icon string }{{"enrolment", "invite"}, {"removal", "retire"}, {"collected", "eye"}, {"roles", "admins"}} {
+	for _, t := range []struct{ name, icon string }{{"enrolment", "invite"}, {"android", "phone"}, {"removal", "retire"}, {"collected", "eye"}, {"roles", "admins"}} {
 		topics = append(topics, helpTopic{Href: "/help/" + t.name, Icon: t.icon, Word: q.T("help." + t.name + ".title"), Text: q.T("help." + t.name + ".short")})
 	}
 	return q.Page("app/help", Page{Title: q.T("help.title"), Data: topics})
@@ -33,8 +34,7 @@ type historyRow struct {
 	cells []string
 }
 
-// removalColumns and removalRows are the table of what retire does. Only the columns iPhone and Mac are in force; the others come with their
-// platforms.
+// removalColumns and removalRows are the table of what retire does.
 var (
 	removalColumns = []string{"ios", "work-profile", "knox", "macos", "windows"}
 	removalRows    = []historyRow{

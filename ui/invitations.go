@@ -48,7 +48,7 @@ func (q *Request) invitationRows(list []*fleet.Invitation) ([]invitationRow, err
 	var out []invitationRow
 	names := map[fleet.PersonID]string{}
 	for _, i := range list {
-		row := invitationRow{Item: i, Platform: q.invitedTo(i.Platform), Icon: platformIcon(i.Platform), Uses: q.T("invitation.uses.of", "used", i.Used, "uses", i.Uses)}
+		row := invitationRow{Item: i, Platform: q.invitedTo(i.Platform, i.Mode), Icon: platformIcon(i.Platform), Uses: q.T("invitation.uses.of", "used", i.Used, "uses", i.Uses)}
 		state := i.State(q.ui.now())
 		row.Open = state == "open"
 		row.Status = Status{Kind: map[fleet.InvitationState]Kind{"open": Busy, "used": Good}[state], Word: q.T("invitation.state." + string(state))}
@@ -81,8 +81,10 @@ func (q *Request) invitationRows(list []*fleet.Invitation) ([]invitationRow, err
 }
 
 // invitedTo names the devices that an invitation is for: one for iPhone serves iPads as well.
-func (q *Request) invitedTo(p fleet.Platform) string {
+func (q *Request) invitedTo(p fleet.Platform, m fleet.Mode) string {
 	switch p {
+	case fleet.Android:
+		return q.T("invitation.platform.android." + string(m))
 	case fleet.IOS:
 		return q.T("invitation.platform.ios")
 	case fleet.Windows:
@@ -169,6 +171,11 @@ func (q *Request) showInvitationForm(status int, form Form, choose []*fleet.Pers
 	f.Platforms = []Option{{Value: string(fleet.IOS), Word: q.T("invitation.platform.ios"), Hint: q.T("invitation.platform.ios.hint")},
 		{Value: string(fleet.MacOS), Word: q.saysPlatform(fleet.MacOS), Hint: q.T("invitation.platform.macos.hint")},
 		{Value: string(fleet.Windows), Word: q.T("word.platform.windows"), Hint: q.T("invitation.platform.windows.hint")}}
+	android, err := q.androidOptions()
+	if err != nil {
+		return err
+	}
+	f.Platforms = append(f.Platforms, android...)
 	f.Owners = []Option{{Value: string(fleet.Personal), Word: q.T("owner.personal"), Hint: q.T("owner.personal.means")},
 		{Value: string(fleet.Corporate), Word: q.T("owner.corporate"), Hint: q.T("owner.corporate.means")}}
 	for _, d := range []int{1, 3, 7, 14, 30, 90} {
@@ -211,6 +218,7 @@ type invited struct {
 	Language string
 	Facts    []FactLine
 	Again    string
+	New      bool // the device is set up from its first screen
 }
 
 func (u *UI) invite(q *Request) error {
@@ -219,6 +227,17 @@ func (u *UI) invite(q *Request) error {
 		return err
 	}
 	in := fleet.InvitationInput{Platform: fleet.Platform(form.Value("platform")), Mode: fleet.ModeDevice, Ownership: fleet.Ownership(form.Value("ownership")), Note: strings.TrimSpace(form.Value("note"))}
+	if t, ok := androidChosen(form.Value("platform")); ok {
+		in.Platform, in.Mode, in.Ownership = t.Platform, t.Mode, t.Ownership
+		ready, err := u.fleet.GoogleReady(q.Context())
+		if err != nil {
+			return err
+		}
+		if !ready || u.google == nil {
+			form.Errors["platform"] = q.T("invitation.platform.android.off")
+			return q.showInvitationForm(http.StatusUnprocessableEntity, form, nil)
+		}
+	}
 	if in.Uses, err = strconv.Atoi(strings.TrimSpace(form.Value("uses"))); err != nil || in.Uses == 0 {
 		in.Uses = -1 // refused by the domain, in its words
 	}
@@ -258,7 +277,7 @@ func (u *UI) invite(q *Request) error {
 	if err != nil {
 		return err
 	}
-	p := invited{Item: i, Person: person, Link: strings.TrimRight(settings.URL, "/") + "/enroll/" + code, Again: "/invitations/new"}
+	p := invited{Item: i, Person: person, New: startsNew(fleet.Target{Platform: i.Platform, Mode: i.Mode}), Link: strings.TrimRight(settings.URL, "/") + "/enroll/" + code, Again: "/invitations/new"}
 	if person != nil {
 		p.Again += "?person=" + url.QueryEscape(string(person.ID))
 	}
@@ -289,7 +308,7 @@ func (p *invited) write(q *Request, settings *fleet.Settings) {
 		lang = words.English
 	}
 	p.Language = q.T("invitation.mail.in." + string(lang))
-	p.Facts = []FactLine{{Name: q.T("invitation.person"), Value: name}, {Name: q.T("invitation.for"), Value: q.invitedTo(i.Platform)},
+	p.Facts = []FactLine{{Name: q.T("invitation.person"), Value: name}, {Name: q.T("invitation.for"), Value: q.invitedTo(i.Platform, i.Mode)},
 		{Name: q.T("person.device.owner"), Value: q.T("owner." + string(i.Ownership))}, {Name: q.T("invitation.uses.label"), Value: q.Words.N("invitation.uses.times", i.Uses, nil)},
 		{Name: q.T("invitation.expires"), Value: q.Words.DateTime(i.Expires)}}
 	theirs := q.ui.render.Printer(lang)

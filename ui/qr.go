@@ -11,7 +11,11 @@ import (
 // QR draws text as a QR code in SVG, black on white with a quiet zone, readable
 // in dark mode as well. label is its text alternative.
 func QR(text, label string) (template.HTML, error) {
-	code, err := qrcode.New(text, qrcode.Medium)
+	level := qrcode.Medium
+	if len(text) > 200 { // fewer, larger dots serve a camera better than the means to mend them
+		level = qrcode.Low
+	}
+	code, err := qrcode.New(text, level)
 	if err != nil {
 		return "", fmt.Errorf("draw QR code: %w", err)
 	}

@@ -50,6 +50,7 @@ var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
 	{"tls", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
+	{"android", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},
 	{"tokens", string(fleet.TokensEdit)},

@@ -15,6 +15,7 @@ import (
 type Domain interface {
 	house
 	entry
+	serverTLS
 	enrolment
 	overviewDomain
 	devicesDomain
@@ -31,7 +32,7 @@ type Domain interface {
 	administration
 	tokens
 	organisation
-	serverTLS
+	googleDomain
 	finder
 	jobsDomain
 	rulesDomain
@@ -68,6 +69,14 @@ type Config struct {
 	// WindowsCode made. ErrNotFound when they do not belong together.
 	WindowsTicket func(ctx context.Context, user, code string) (ticket string, err error)
 
+	// AndroidEntry makes what a person needs to bring an Android under management,
+	// for a ticket; asked again, it gives the same while that is good. nil = there are
+	// no invitations for Android.
+	AndroidEntry func(ctx context.Context, ticket string) (AndroidEntry, error)
+
+	// Google speaks to Google for the page about Android. nil = there is no such page.
+	Google Google
+
 	// HandOver gives the address that hands Windows its token for a ticket, and says
 	// whether the app that is to get it may. nil = Windows opens no page of ours.
 	HandOver func(ticket, appru string) (address string, ok bool)
@@ -91,6 +100,8 @@ type UI struct {
 	behindTLS     bool
 	enrolProfile  func(ticket string) string
 	windowsCode   func(ctx context.Context, ticket string) (WindowsCode, error)
+	androidEntry  func(ctx context.Context, ticket string) (AndroidEntry, error)
+	google        Google
 	windowsTicket func(ctx context.Context, user, code string) (string, error)
 	handOver      func(ticket, appru string) (string, bool)
 	about         func(context.Context) (System, error)
@@ -104,7 +115,7 @@ func New(c Config) (*UI, error) {
 	if c.Fleet == nil || c.Words == nil {
 		return nil, errors.New("ui: fleet and words are required")
 	}
-	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, windowsCode: c.WindowsCode, windowsTicket: c.WindowsTicket, handOver: c.HandOver, about: c.System, mux: http.NewServeMux()}
+	u := &UI{fleet: c.Fleet, log: c.Logger, now: c.Clock, demo: c.Demo, behindTLS: c.BehindTLS, enrolProfile: c.EnrolProfile, windowsCode: c.WindowsCode, androidEntry: c.AndroidEntry, google: c.Google, windowsTicket: c.WindowsTicket, handOver: c.HandOver, about: c.System, mux: http.NewServeMux()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -116,6 +127,9 @@ func New(c Config) (*UI, error) {
 	}
 	if u.windowsCode == nil {
 		u.windowsCode = func(context.Context, string) (WindowsCode, error) { return WindowsCode{}, fleet.ErrNotFound }
+	}
+	if u.androidEntry == nil {
+		u.androidEntry = func(context.Context, string) (AndroidEntry, error) { return AndroidEntry{}, fleet.ErrNotFound }
 	}
 	if u.windowsTicket == nil {
 		u.windowsTicket = func(context.Context, string, string) (string, error) { return "", fleet.ErrNotFound }
@@ -162,6 +176,7 @@ func (u *UI) routes() {
 	u.settingsRoutes()
 	u.tlsRoutes()
 	u.appleRoutes()
+	u.googleRoutes()
 	u.registerRoutes()
 	u.searchRoutes()
 	u.healthRoutes()

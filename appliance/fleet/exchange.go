@@ -77,11 +77,12 @@ type Order struct {
 	Profiles    []*Profile             // of Unit, in the unit's order; shared, not to be changed
 	Refs        map[ProfileID]*Profile // what those of an installation refer to and travels in other units; shared, not to be changed
 	Action      *Action
-	PIN         string               // opened, for lock and wipe of a Mac
-	Secrets     map[ProfileID]string // certificate challenges of identity profiles in Unit
-	Renewal     string               // challenge for StepRenew
-	Facts       []FactKey            // for QueryDevice and QuerySecurity: what may be taken; nothing else may be asked
-	ManagedOnly bool                 // for app and certificate lists (D3)
+	PIN         string                       // opened, for lock and wipe of a Mac
+	Secrets     map[ProfileID]string         // certificate challenges of identity profiles in Unit
+	Packed      map[ProfileID]PackedIdentity // of those that are sent with their key
+	Renewal     string                       // challenge for StepRenew
+	Facts       []FactKey                    // for QueryDevice and QuerySecurity: what may be taken; nothing else may be asked
+	ManagedOnly bool                         // for app and certificate lists (D3)
 }
 
 // Answer is a device's result for an order.

@@ -68,6 +68,9 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (order *Or
 		}
 	}
 	var x *exchange
+	if err := f.keyAhead(); err != nil {
+		return nil, err
+	}
 	err = f.db.Update(ctx, func(tx store.Tx) error {
 		x = &exchange{c: c, ans: ans}
 		return f.exchange(tx, x)

@@ -33,6 +33,7 @@ type Fleet struct {
 
 	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
 	conf    atomic.Pointer[config] // profiles and assignments as last read, see wanted.go
+	packs   atomic.Bool            // identities are sent with their keys: one is made ahead, see packed.go
 	fan     bell                   // rung when there is something to fan out
 	org     organisation
 	planner planner

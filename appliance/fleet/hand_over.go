@@ -176,14 +176,20 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 		if err != nil {
 			return err
 		}
-		secret, err := f.pki.NewChallenge(tx, b, challengeLife)
-		if err != nil {
-			return fmt.Errorf("challenge for profile %s: %w", p.ID, err)
+		if p.packed(s.device.Platform) {
+			if err := f.pack(tx, o, p.ID, b); err != nil {
+				return err
+			}
+		} else {
+			secret, err := f.pki.NewChallenge(tx, b, challengeLife)
+			if err != nil {
+				return fmt.Errorf("challenge for profile %s: %w", p.ID, err)
+			}
+			if o.Secrets == nil {
+				o.Secrets = map[ProfileID]string{}
+			}
+			o.Secrets[p.ID] = secret
 		}
-		if o.Secrets == nil {
-			o.Secrets = map[ProfileID]string{}
-		}
-		o.Secrets[p.ID] = secret
 		if rec.Certs == nil {
 			rec.Certs = map[ProfileID]int{}
 		}

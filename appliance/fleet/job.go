@@ -243,3 +243,20 @@ func (f *Fleet) RunJob(ctx context.Context, a Actor, name string) error {
 		})
 	})
 }
+
+// jobs names jobs whose last run failed.
+func (n *needs) jobs(tx store.Tx) error {
+	if n.f.jobs == nil || !n.a.May(SettingsRead) || !n.a.AllTags {
+		return nil
+	}
+	for _, p := range n.f.jobs.Plans() {
+		m, err := jobMark(tx, p.Name)
+		if err != nil {
+			return err
+		}
+		if r := m.Last; r != nil && r.Outcome == "failed" {
+			n.add(SeverityWarning, "/health/jobs/"+p.Name, "job/"+p.Name, Why("need.job-failed", "job", p.Name, "at", timeText(r.Started), "cause", r.Result.Args["cause"]))
+		}
+	}
+	return nil
+}

@@ -59,7 +59,7 @@ func (benchModule) Choices(d *fleet.Device, _ map[fleet.FactKey]fleet.Fact) []fl
 		{Type: fleet.ActSync, Offered: true},
 		{Type: fleet.ActLock, Offered: true, Options: []string{"message", "phone"}, NeedsPIN: mac},
 		{Type: fleet.ActRestart, Offered: true},
-		{Type: fleet.ActRetire, Offered: true, Confirm: true},
+		{Type: fleet.ActRetire, Offered: !strings.HasPrefix(d.Serial, "KIOSK"), Reason: fleet.Why("bench.kiosk"), Confirm: true},
 		{Type: fleet.ActWipe, Offered: d.Ownership == fleet.Corporate, Reason: fleet.Why("bench.personal"), Confirm: true, NeedsPIN: mac, Options: []string{"stolen"}},
 		{Type: fleet.ActDelete, Offered: true, Confirm: true},
 	}

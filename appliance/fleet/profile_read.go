@@ -94,7 +94,7 @@ func (f *Fleet) CheckProfile(ctx context.Context, a Actor, in ProfileInput) (not
 		if err != nil {
 			return err
 		}
-		notes = f.platformNotes(p)
+		notes = append(f.platformNotes(p), f.moduleNotes(p)...)
 		more, err := f.accountNotes(tx, a, old, p)
 		notes = append(notes, more...)
 		return err
@@ -172,7 +172,7 @@ func (f *Fleet) accountNotes(tx store.Tx, a Actor, old, p *Profile) ([]Reason, e
 		notes = append(notes, Why("email.existing-account-blocks"))
 	}
 	if slices.Contains(p.Platforms, Windows) {
-		notes = append(notes, Why("email.windows-mail-ended"))
+		notes = append(notes, Why("email.windows-mail-ended"), Why("email.existing-account-overwritten"))
 	}
 	if v.String("sign_in") == "certificate" {
 		return notes, nil

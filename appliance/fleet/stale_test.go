@@ -385,6 +385,35 @@ func TestStaleRuleBounds(t *testing.T) {
 	}
 }
 
+// A device whose removal can only be a factory reset is left alone, unless the rule says so.
+func TestRulesEraseOnlyWhenTheySaySo(t *testing.T) {
+	w := newPlanWorld(t)
+	kiosk, personal := w.managed("KIOSK1", fleet.Corporate), w.managed("KIOSK2", fleet.Personal)
+	w.sleep(91 * day)
+	for _, k := range fleet.StaleKinds {
+		r := w.rule(func(in *fleet.StaleRuleInput) { in.Kind = k })
+		hits, skips := w.preview(r)
+		if len(hits) != 0 || skips["KIOSK1"] != "rule.skip-erase-only" || skips["KIOSK2"] != "rule.skip-no-removal" {
+			t.Errorf("%s without the word: hits %v, skips %v", k, hits, skips)
+		}
+		if _, err := w.UpdateStaleRule(ctx, w.admin, r.ID, fleet.StaleRuleInput{Erase: new(true)}); err != nil {
+			t.Fatal(errText(err))
+		}
+		if hits, _ = w.preview(r); !slices.Equal(hits, []string{"KIOSK1"}) {
+			t.Errorf("%s with the word: hits %v", k, hits)
+		}
+		if k == fleet.SyncExpiry {
+			w.night(w.run(r).ID)
+		}
+	}
+	if d := w.device(kiosk); d.State != fleet.Wiping {
+		t.Errorf("the kiosk is %s", d.State)
+	}
+	if d := w.device(personal); d.State != fleet.Managed {
+		t.Errorf("a device from which nothing can be removed is %s", d.State)
+	}
+}
+
 // cutOff is a context that ends after a number of looks at it, as a process that is killed at some point of a run.
 type cutOff struct {
 	context.Context

@@ -13,6 +13,8 @@ func customDeclaration() Declaration {
 		Fields: []Field{
 			{Key: "apple_payload", Kind: KindDocument, Max: 100_000, Platforms: apple, Group: "apple"},
 			{Key: "apple_channel", Kind: KindChoice, Default: "device", Required: true, Options: []string{"device", "person"}, Platforms: apple[2:], Group: "apple"},
+			// One node a line: LocURI, format and value, with blanks between.
+			{Key: "windows_nodes", Kind: KindDocument, Max: 100_000, Platforms: []Platform{Windows}, Group: "windows"},
 		},
 	}
 }
@@ -24,7 +26,7 @@ type SettingsChecker interface {
 }
 
 // customDocuments are the fields of which at least one must be filled in.
-var customDocuments = []string{"apple_payload"}
+var customDocuments = []string{"apple_payload", "windows_nodes"}
 
 func checkCustom(v Values) map[string]Reason {
 	for _, key := range customDocuments {

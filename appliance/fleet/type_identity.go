@@ -23,12 +23,28 @@ func identityDeclaration() Declaration {
 			{Key: "unit", Kind: KindText, Max: 64, Template: true, Group: "subject"},
 			{Key: "san_mail", Kind: KindBool, Default: true, Group: "subject"},
 			{Key: "san_upn", Kind: KindBool, Default: true, Group: "subject"},
+			// "scep": the device makes its key, which never leaves it. "pkcs12": we make key and certificate and send both, for devices that do
+			// not come through to SCEP.
+			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{Windows}, Group: "key", Advanced: true},
 			{Key: "key_size", Kind: KindChoice, Default: "2048", Required: true, Options: []string{"2048", "4096"}, Group: "key"},
 			{Key: "key_usage", Kind: KindChoice, Default: "both", Required: true, Options: []string{"signature", "encipherment", "both"}, Group: "key"},
 			{Key: "lifetime", Kind: KindDays, Default: 365, Min: 30, Max: 825, Group: "key"},
 			{Key: "renew_before", Kind: KindDays, Default: 30, Min: 7, Max: 180, Group: "key"},
 		},
 	}
+}
+
+// Ways in which an identity reaches a device.
+const (
+	DeliverSCEP   = "scep"
+	DeliverPKCS12 = "pkcs12"
+)
+
+// PackedIdentity is a key with its certificate, made for one order.
+type PackedIdentity struct {
+	PKCS12      []byte
+	Password    string
+	Certificate []byte // DER
 }
 
 func checkIdentity(v Values) map[string]Reason {

@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // TypeRestrictions switches off what a device can do otherwise. Each switch that is on forbids, or demands, one thing; where several profiles reach
 // a device, the strictest counts.
 //
@@ -8,6 +10,7 @@ package fleet
 func restrictionsDeclaration() Declaration {
 	phones := []Platform{IOS, IPadOS}
 	apple := []Platform{IOS, IPadOS, MacOS}
+	pc := []Platform{Windows}
 	on := func(group, key string, platforms []Platform) Field {
 		return Field{Key: key, Kind: KindBool, Default: false, Platforms: platforms, Group: group}
 	}
@@ -28,7 +31,7 @@ func restrictionsDeclaration() Declaration {
 			on("company", "airdrop_unmanaged", phones),
 			on("company", "no_managed_cloud", phones),
 
-			on("device", "no_camera", apple),
+			on("device", "no_camera", append(slices.Clone(apple), Windows)),
 			on("device", "no_screenshots", apple),
 			on("device", "no_siri", apple),
 			on("device", "no_handoff", apple),
@@ -56,13 +59,24 @@ func restrictionsDeclaration() Declaration {
 			supervised("supervised", "no_app_removal", phones),
 			supervised("supervised", "no_profile_install", apple),
 			supervised("supervised", "no_vpn_creation", phones),
+
+			on("pc", "pc_no_bluetooth", pc),
+			on("pc", "pc_no_removable_storage", pc),
+			on("pc", "pc_no_location", pc),
+			on("pc", "pc_no_cortana", pc),
+			on("pc", "pc_no_microsoft_account", pc),
+			on("pc", "pc_encryption", pc),
+			on("pc", "pc_no_disconnect", pc),
+			// Days by which Windows Update waits with what is new.
+			{Key: "pc_defer_quality", Kind: KindDays, Default: 0, Min: 0, Max: 30, Platforms: pc, Group: "pc"},
+			{Key: "pc_defer_feature", Kind: KindDays, Default: 0, Min: 0, Max: 365, Platforms: pc, Group: "pc"},
 		},
 	}
 }
 
 func checkRestrictions(v Values) map[string]Reason {
-	for _, x := range v {
-		if on, _ := x.(bool); on {
+	for key := range v {
+		if v.Bool(key) || v.Int(key) > 0 {
 			return nil
 		}
 	}

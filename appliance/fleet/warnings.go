@@ -44,6 +44,7 @@ var warnings = []Warning{
 	{Code: "need.removal-not-proved", Args: []string{"count", "device"}},
 	{Code: "need.strangers", Args: []string{"count"}, Link: "/devices"},
 	{Code: "need.sign-in-attacks", Args: []string{"count", "from"}, Link: "/audit?verb=" + verbSignInFailed},
+	{Code: "need.job-failed", Args: []string{"job", "at", "cause"}},
 	{Code: "need.rule-waits", Args: []string{"rule", "count", "covered", "share"}},
 	{Code: "need.devices-silent", Args: []string{"count", "days", "device"}, Link: "/devices?silent=14"},
 }

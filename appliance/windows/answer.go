@@ -173,6 +173,7 @@ func (d *delivery) compare(read map[string]*command, now time.Time) (found, flee
 		return d.compareMSI(read, now)
 	}
 	there, right, total := 0, 0, 0
+	refused := why(codeOther)
 	for _, c := range d.Checks {
 		x := read[c.URI]
 		if x == nil {
@@ -190,6 +191,9 @@ func (d *delivery) compare(read map[string]*command, now time.Time) (found, flee
 			total, there = total+1, there+1
 			if c.matches(x.Value) {
 				right++
+			} else if c.Kind == "pfx" && x.Value != nil {
+				refused = why("windows.pfx-failed")
+				refused.DeviceWords = "Win32 " + clip(*x.Value)
 			}
 		default:
 			return foundNot, explain(x)
@@ -201,11 +205,14 @@ func (d *delivery) compare(read map[string]*command, now time.Time) (found, flee
 	case right == total:
 		return foundAll, fleet.Reason{}
 	}
-	return foundSome, why(codeOther)
+	return foundSome, refused
 }
 
 // unread says whether part of a delivery cannot be read back, so that the device's word stands for it.
 func (d *delivery) unread(read map[string]*command) bool {
+	if d.Sent {
+		return true
+	}
 	for _, c := range d.Checks {
 		if x := read[c.URI]; x != nil && isUnreadable(x.Code) {
 			return true
@@ -226,9 +233,11 @@ func (c check) matches(v *string) bool {
 		a, err := decodeBase64(got)
 		b, err2 := base64.StdEncoding.DecodeString(c.Want)
 		return err == nil && err2 == nil && bytes.Equal(a, b)
+	case "thumbprint":
+		return strings.EqualFold(squeeze(got), c.Want)
 	case "xml":
 		return holdsXML(c.Want, got)
-	case "int":
+	case "int", "pfx":
 		a, err := strconv.Atoi(got)
 		b, err2 := strconv.Atoi(c.Want)
 		return err == nil && err2 == nil && a == b

@@ -21,6 +21,7 @@ type delivery struct {
 	Removed   bool              `json:"removed,omitempty"`
 	SCEP      string            `json:"scep,omitempty"` // base LocURI of an identity certificate
 	MSI       *msiJob           `json:"msi,omitempty"`
+	Sent      bool              `json:"sent,omitempty"`   // part of it cannot be read back: the device's answer stands for it
 	Before    *delivery         `json:"before,omitempty"` // the version that is there until this one was taken
 }
 
@@ -28,7 +29,7 @@ type delivery struct {
 type check struct {
 	URI  string `json:"uri"`
 	Want string `json:"want"`
-	Kind string `json:"kind,omitempty"` // "b64", "int", "xml"; "" = text
+	Kind string `json:"kind,omitempty"` // "b64", "int", "xml", "thumbprint", "pfx"; "" = text
 }
 
 func (d *delivery) id() string { return string(d.Enrolment) + "/" + d.Unit }

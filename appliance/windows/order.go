@@ -17,6 +17,7 @@ type unrenderable struct {
 	outcome fleet.Outcome
 	reason  fleet.Reason
 	cause   error
+	unfit   bool // this edition or version has no such thing
 }
 
 func (u *unrenderable) Error() string {
@@ -29,7 +30,9 @@ func (u *unrenderable) Error() string {
 func (u *unrenderable) Unwrap() error { return u.cause }
 
 // ours is an unrenderable order by our own fault: repeating it unchanged would not help.
-func ours(cause error) error { return &unrenderable{fleet.Malformed, why(codeRender), cause} }
+func ours(cause error) error {
+	return &unrenderable{outcome: fleet.Malformed, reason: why(codeRender), cause: cause}
+}
 
 // alive is asked where a list is wanted of which nothing was delivered: the answer proves that the device was there.
 const alive = "./Device/Vendor/MSFT/DMClient/Provider/" + providerID + "/EntDMID"
@@ -75,6 +78,7 @@ type rendered struct {
 	nodes   []string
 	scep    string
 	msi     *msiJob
+	sent    bool // part of it cannot be read back
 	late    bool // what is stale is deleted only once the new version is proved
 }
 
@@ -89,6 +93,9 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 		return err
 	}
 	r, err := (&rendering{order: o, root: w.pki.Root(), issuers: []*x509.Certificate{w.pki.Issuing(), w.pki.Root()}, scepURL: deviceURL(s) + scepPath}).unit()
+	if cannot := (*unrenderable)(nil); errors.As(err, &cannot) {
+		return err
+	}
 	if err != nil {
 		return ours(err)
 	}
@@ -98,7 +105,7 @@ func (w *Windows) install(ctx context.Context, j *job, o *fleet.Order) error {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep, MSI: r.msi}
+		d := &delivery{Enrolment: o.Device.Enrolment, Unit: u.Key, Channel: u.Channel, Version: u.Version, Checks: r.checks, Nodes: r.nodes, At: w.now().UTC(), SCEP: r.scep, MSI: r.msi, Sent: r.sent}
 		d.after(old)
 		j.Batches = r.batches
 		if !r.late {
@@ -198,7 +205,7 @@ func (w *Windows) query(ctx context.Context, t *turn, j *job, o *fleet.Order) er
 		}
 	}
 	if !t.person() && slices.ContainsFunc(gets, func(c command) bool { return strings.HasPrefix(c.URI, "./User/") }) {
-		return &unrenderable{fleet.Postponed, why(codeNotSignedIn), nil}
+		return &unrenderable{outcome: fleet.Postponed, reason: why(codeNotSignedIn)}
 	}
 	j.Batches = one(gets...)
 	return nil
@@ -231,7 +238,12 @@ func (d *delivery) identities() []string {
 }
 
 // certificateAt is where the thumbprint of an identity certificate is read.
-func certificateAt(base string) string { return base + "/CertThumbprint" }
+func certificateAt(base string) string {
+	if strings.HasPrefix(base, pfxNode) {
+		return base + "/Thumbprint"
+	}
+	return base + "/CertThumbprint"
+}
 
 // kindOf is what a unit's Channel says for a channel.
 func kindOf(ch fleet.Channel) fleet.Channel {

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/base64"
 	"errors"
 	"strconv"
 	"strings"
@@ -15,6 +16,9 @@ const scepNode = "./User/Vendor/MSFT/ClientCertificateInstall/SCEP/"
 // identity has the PC make a key and fetch a certificate from our own authority with a one-time challenge. Each version has a node of its own,
 // so that the certificate before it stays until the new one is there.
 func (r *rendering) identity(p *fleet.Profile, version string) (*rendered, error) {
+	if packed, is := r.order.Packed[p.ID]; is {
+		return identityPFX(p, version, packed), nil
+	}
 	challenge := r.order.Secrets[p.ID]
 	if challenge == "" {
 		return nil, errors.New("no challenge for the identity")
@@ -27,7 +31,7 @@ func (r *rendering) identity(p *fleet.Profile, version string) (*rendered, error
 	if usage == "" {
 		usage = "160"
 	}
-	base := scepNode + "muster-" + strings.ToLower(string(p.ID)) + "-" + version[:min(8, len(version))]
+	base := scepNode + identityName(p, version)
 	in := base + "/Install/"
 	chr := func(name, value string) command { return set(verbAdd, in+name, "chr", value) }
 	num := func(name, value string) command { return set(verbAdd, in+name, "int", value) }
@@ -47,6 +51,34 @@ func (r *rendering) identity(p *fleet.Profile, version string) (*rendered, error
 	}}
 	// A try of the same version that was cut off would make the additions fail.
 	return &rendered{batches: []batch{{Commands: []command{del(base)}}, {Commands: []command{atomic}}}, nodes: []string{base}, scep: base, late: true}, nil
+}
+
+// identityName names a version of an identity in both providers: one name in both would be taken for one certificate.
+func identityName(p *fleet.Profile, version string) string {
+	return "muster-" + strings.ToLower(string(p.ID)) + "-" + version[:min(8, len(version))]
+}
+
+// pfxNode is where an identity is installed together with its key.
+const pfxNode = "./User/Vendor/MSFT/ClientCertificateInstall/PFXCertInstall/"
+
+// identityPFX sends key and certificate. KeyLocation must come first; the key goes into the TPM where there is one, and cannot be taken out again.
+// Two nodes tell how it went: a number of Windows, and the thumbprint of what is installed.
+func identityPFX(p *fleet.Profile, version string, x fleet.PackedIdentity) *rendered {
+	base := pfxNode + identityName(p, version) + "-pfx"
+	add := func(name, format, value string) command { return set(verbAdd, base+"/"+name, format, value) }
+	atomic := command{Verb: verbAtomic, Kids: []command{
+		add("KeyLocation", "int", "2"),
+		add("PFXCertBlob", "chr", base64.StdEncoding.EncodeToString(x.PKCS12)),
+		add("PFXCertPassword", "chr", x.Password),
+		add("PFXCertPasswordEncryptionType", "int", "0"),
+		add("PFXKeyExportable", "bool", "false"),
+	}}
+	return &rendered{
+		batches: []batch{{Commands: []command{del(base)}}, {Commands: []command{atomic}}},
+		checks:  []check{{URI: base + "/Status", Want: "0", Kind: "pfx"}, {URI: base + "/Thumbprint", Want: thumbprint(x.Certificate), Kind: "thumbprint"}},
+		nodes:   []string{base},
+		late:    true,
+	}
 }
 
 // quoteRDN quotes a value of a name where its characters ask for it.

@@ -8,6 +8,10 @@ import (
 
 const lockNode = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/"
 
+// passcodeNodes are the policies that password rules set, in the order in which they are sent.
+var passcodeNodes = []string{"DevicePasswordEnabled", "MinDevicePasswordLength", "AlphanumericDevicePasswordRequired", "AllowSimpleDevicePassword",
+	"DevicePasswordExpiration", "DevicePasswordHistory", "MaxDevicePasswordFailedAttempts", "MaxInactivityTimeDeviceLock"}
+
 // passcode merges password rules into one set, the strictest of each: the nodes exist once. DevicePasswordEnabled goes first, and is
 // inverted: 0 asks for a password.
 func passcode(list []*fleet.Profile) *rendered {
@@ -41,14 +45,10 @@ func passcode(list []*fleet.Profile) *rendered {
 	if !require { // the parent of all others
 		put("DevicePasswordEnabled", 1)
 	} else {
-		put("DevicePasswordEnabled", 0)
-		put("MinDevicePasswordLength", min(max(length, 4), 16))
-		put("AlphanumericDevicePasswordRequired", choose(letters, 0, 2))
-		put("AllowSimpleDevicePassword", choose(simple, 1, 0))
-		put("DevicePasswordExpiration", age)
-		put("DevicePasswordHistory", history)
-		put("MaxDevicePasswordFailedAttempts", failed)
-		put("MaxInactivityTimeDeviceLock", lock)
+		values := []int{0, min(max(length, 4), 16), choose(letters, 0, 2), choose(simple, 1, 0), age, history, failed, lock}
+		for i, name := range passcodeNodes {
+			put(name, values[i])
+		}
 	}
 	out.batches = one(atomic)
 	return out

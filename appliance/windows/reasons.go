@@ -48,7 +48,14 @@ func ReasonCodes() map[string][]string {
 
 		"windows.not-applicable.platform": {"platform"}, "windows.not-applicable.type": {"type"}, "windows.not-applicable.failed-attempts": nil,
 		"windows.not-applicable.mail-certificate": nil, "windows.not-applicable.mail-sign-in": nil, "windows.not-applicable.mail-host": {"host"},
-		"windows.not-applicable.app-kind": nil, "windows.not-applicable.wifi-proxy": {"proxy"}, "windows.msi.failed": nil, "windows.msi.download": nil, "windows.msi.too-long": nil,
+		"windows.not-applicable.app-kind": nil, "windows.not-applicable.wifi-proxy": {"proxy"}, "windows.pfx-failed": nil, "windows.keeps.encryption": nil, "windows.keeps.password": nil, "windows.keeps.app": nil, "windows.keeps.app-data": nil, "windows.keeps.custom": {"nodes"},
+		"windows.keeps.custom-default": nil, "windows.keeps.custom-unread": {"nodes"}, "windows.vpn-drops": nil,
+		"windows.not-applicable.vpn-secret": nil, "windows.not-applicable.restrictions": nil, "windows.not-applicable.custom-empty": nil,
+		"windows.not-applicable.custom-personal": {"node"},
+		"windows.custom.form":                    {"line"}, "windows.custom.forbidden": {"line", "node"}, "windows.custom.no-node": {"line", "node"}, "windows.custom.other-type": {"line", "node", "type"},
+		"windows.custom.verb": {"line", "node"}, "windows.custom.format": {"line", "node", "format"}, "windows.custom.value": {"line", "node", "values"},
+		"windows.custom.twice": {"line", "node"}, "windows.custom.too-many": {"line", "most"}, "windows.custom.too-old": {"node", "build"},
+		"windows.msi.failed": nil, "windows.msi.download": nil, "windows.msi.too-long": nil,
 	}
 	for _, codes := range []map[string]string{msiSteps, msiErrors} {
 		for _, code := range codes {

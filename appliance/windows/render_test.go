@@ -67,8 +67,9 @@ func everything(t testing.TB) map[string]sending {
 	refs := map[fleet.ProfileID]*fleet.Profile{"01OTHER": profileOf(t, "01OTHER", fleet.TypeTrustedRoot, map[string]any{"source": "uploaded", "certificate": otherPEM})}
 	unit := func(key string, ch fleet.Channel, list ...*fleet.Profile) sending {
 		u := &fleet.Unit{Key: key, Channel: ch, Version: "0123456789abcdef"}
-		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{}, Person: ada, Profiles: list, Refs: refs,
-			Secrets: map[fleet.ProfileID]string{"01IDENTITY": "CHALLENGE<&>"}}
+		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{OSVersion: "10.0.26100.1742", Ownership: fleet.Corporate}, Person: ada, Profiles: list, Refs: refs,
+			Secrets: map[fleet.ProfileID]string{"01IDENTITY": "CHALLENGE<&>"},
+			Packed:  map[fleet.ProfileID]fleet.PackedIdentity{"02IDENTITY": {PKCS12: []byte("packed key"), Password: "SECRET", Certificate: other.Raw}}}
 		r, err := (&rendering{order: o, root: root, issuers: []*x509.Certificate{other, root}, scepURL: "https://mdm.example.org/scep"}).unit()
 		must(t, err)
 		return sending{&job{Order: o.ID, Step: o.Step.Kind, Batches: r.batches}, r}
@@ -92,6 +93,7 @@ func everything(t testing.TB) map[string]sending {
 		"passcode-none": unit(unitPasscode, fleet.DeviceChannel, profileOf(t, "01PASS", fleet.TypePasscode, map[string]any{"require": false, "auto_lock": 5})),
 		"identity": unit(unitIdentity+"01IDENTITY", userUnits, profileOf(t, "01IDENTITY", fleet.TypeIdentity, map[string]any{"common_name": "{{name}}, R&D", "key_size": "4096", "key_usage": "signature",
 			"lifetime": 365, "renew_before": 30})),
+		"identity-pfx": unit(unitIdentity+"02IDENTITY", userUnits, profileOf(t, "02IDENTITY", fleet.TypeIdentity, map[string]any{"common_name": "{{name}}", "delivery": "pkcs12", "lifetime": 365, "renew_before": 30})),
 		"exchange": unit(unitEmail+"01MAIL", userUnits, profileOf(t, "01MAIL", fleet.TypeEmail, map[string]any{"account": "exchange", "account_name": "Work & home", "address": "{{mail}}", "host": "mail.example.org",
 			"user_name_from": "upn", "days": 14, "sync_mail": true, "sync_contacts": true, "sync_calendars": true, "sync_reminders": false})),
 		"imap": unit(unitEmail+"01MAIL", userUnits, profileOf(t, "01MAIL", fleet.TypeEmail, map[string]any{"account": "imap", "account_name": "A name that is longer than thirty-two characters", "address": "{{mail}}",
@@ -108,6 +110,14 @@ func everything(t testing.TB) map[string]sending {
 			"user_name": "{{upn}}", "outer_identity": "anonymous@example.org", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
 		"wifi-ttls": unit(unitWiFi+"01WIFI", fleet.DeviceChannel, profileOf(t, "01WIFI", fleet.TypeWiFi, map[string]any{"ssid": "Office", "auto_join": true, "security": "enterprise", "eap": "ttls", "inner": "pap",
 			"user_name": "{{upn}}", "root": "01OTHER", "server_names": "radius.example.org", "proxy": "none"})),
+		"vpn": unit(unitVPN+"01VPN", userUnits, profileOf(t, "Office / <1>", fleet.TypeVPN, map[string]any{"server": "vpn.example.org", "sign_in": "certificate", "identity": "01IDENTITY", "root": "01OTHER",
+			"traffic": "server", "connect": "always", "home_domains": "corp.example.org lab.example.org", "encryption": "aes-256-gcm", "integrity": "sha2-384", "dh_group": "20", "pfs": true})),
+		"vpn-password": unit(unitVPN+"01VPN", userUnits, profileOf(t, "VPN", fleet.TypeVPN, map[string]any{"server": "vpn.example.org", "sign_in": "password", "user_name": "{{upn}}", "root": "01OTHER",
+			"traffic": "all", "connect": "person", "encryption": "aes-256-cbc", "integrity": "sha2-256", "dh_group": "14", "pfs": false})),
+		"restrictions": unit(unitLimits, fleet.DeviceChannel, profileOf(t, "01LIMITS", fleet.TypeRestrictions, map[string]any{"no_camera": true, "pc_no_bluetooth": true, "pc_no_removable_storage": true, "pc_no_location": true,
+			"pc_no_cortana": true, "pc_defer_quality": 3}), profileOf(t, "02LIMITS", fleet.TypeRestrictions, map[string]any{"pc_no_microsoft_account": true, "pc_encryption": true, "pc_no_disconnect": true, "pc_defer_quality": 7, "pc_defer_feature": 30})),
+		"custom":            unit(unitCustom+"01CUSTOM", fleet.DeviceChannel, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
+		"custom-user":       unit(unitCustomOf+"01CUSTOM", userUnits, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
 		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},

@@ -311,7 +311,7 @@ func (t *turn) plan(ctx context.Context, ans *fleet.Answer) error {
 			if cannot.outcome != fleet.Postponed {
 				t.w.log.Error("order cannot be rendered", "device", o.Device.ID, "order", o.ID, "step", o.Step.Kind, "reason", cannot.reason.Code, "err", cannot.cause)
 			}
-			ans = &fleet.Answer{Order: o.ID, Outcome: cannot.outcome, Reason: cannot.reason}
+			ans = &fleet.Answer{Order: o.ID, Outcome: cannot.outcome, Reason: cannot.reason, Unfit: cannot.unfit}
 		}
 		ans = nil
 	}

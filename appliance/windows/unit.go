@@ -19,6 +19,10 @@ const (
 	unitEmail    = "email-"    // and the profile
 	unitApp      = "app-"      // and the profile
 	unitWiFi     = "wifi-"     // and the profile
+	unitVPN      = "vpn-"      // and the profile
+	unitLimits   = "restrictions"
+	unitCustom   = "custom-"      // and the profile: what is the PC's
+	unitCustomOf = "custom-user-" // and the profile: what is the person's
 )
 
 // ownUnits are the types of which each profile is a unit, with the channel that it goes over: what can be there before anybody signs in, and
@@ -31,6 +35,7 @@ var ownUnits = map[fleet.ProfileType]struct {
 	fleet.TypeEmail:    {unitEmail, userUnits},
 	fleet.TypeApp:      {unitApp, fleet.DeviceChannel},
 	fleet.TypeWiFi:     {unitWiFi, fleet.DeviceChannel},
+	fleet.TypeVPN:      {unitVPN, userUnits},
 }
 
 // userUnits is the channel kind of units under ./User.
@@ -44,7 +49,7 @@ func (w *Windows) Marker(u fleet.Unit) string { return u.Version }
 
 // Compose groups what is wanted of a PC into units.
 func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
-	var roots, passcode []fleet.ProfileID
+	var roots, passcode, limits []fleet.ProfileID
 	var rest []fleet.Unit
 	for _, p := range wanted {
 		switch p.Type {
@@ -52,6 +57,16 @@ func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit
 			roots = append(roots, p.ID)
 		case fleet.TypePasscode:
 			passcode = append(passcode, p.ID)
+		case fleet.TypeRestrictions:
+			limits = append(limits, p.ID)
+		case fleet.TypeCustom:
+			device, user := customScopes(p)
+			if device {
+				rest = append(rest, fleet.Unit{Key: unitCustom + string(p.ID), Channel: fleet.DeviceChannel, Profiles: []fleet.ProfileID{p.ID}})
+			}
+			if user {
+				rest = append(rest, fleet.Unit{Key: unitCustomOf + string(p.ID), Channel: userUnits, Profiles: []fleet.ProfileID{p.ID}})
+			}
 		default:
 			if own, ok := ownUnits[p.Type]; ok {
 				rest = append(rest, fleet.Unit{Key: own.key + string(p.ID), Channel: own.channel, Profiles: []fleet.ProfileID{p.ID}})
@@ -59,11 +74,11 @@ func (w *Windows) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit
 		}
 	}
 	var out []fleet.Unit
-	if len(roots) > 0 {
-		out = append(out, fleet.Unit{Key: unitRoots, Channel: fleet.DeviceChannel, Profiles: roots})
-	}
-	if len(passcode) > 0 {
-		out = append(out, fleet.Unit{Key: unitPasscode, Channel: fleet.DeviceChannel, Profiles: passcode})
+	for _, u := range []fleet.Unit{{Key: unitRoots, Profiles: roots}, {Key: unitPasscode, Profiles: passcode}, {Key: unitLimits, Profiles: limits}} {
+		if len(u.Profiles) > 0 {
+			u.Channel = fleet.DeviceChannel
+			out = append(out, u)
+		}
 	}
 	return append(out, rest...)
 }
@@ -86,6 +101,12 @@ func (w *Windows) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return emailApplies(v)
 	case fleet.TypeWiFi:
 		return wifiApplies(v)
+	case fleet.TypeVPN:
+		return vpnApplies(v)
+	case fleet.TypeRestrictions:
+		return restrictionsApply(v, t)
+	case fleet.TypeCustom:
+		return customApplies(v, t)
 	case fleet.TypeApp:
 		if v.String("kind") == fleet.AppMSI {
 			return true, fleet.Reason{}
@@ -121,6 +142,14 @@ func (r *rendering) unit() (*rendered, error) {
 		return msi(list[0]), nil
 	case strings.HasPrefix(u.Key, unitWiFi):
 		return r.wifi(list[0])
+	case strings.HasPrefix(u.Key, unitVPN):
+		return r.vpn(list[0])
+	case u.Key == unitLimits:
+		return r.restrictions(list), nil
+	case strings.HasPrefix(u.Key, unitCustomOf):
+		return r.custom(list[0], true)
+	case strings.HasPrefix(u.Key, unitCustom):
+		return r.custom(list[0], false)
 	}
 	return nil, fmt.Errorf("unit %q", u.Key)
 }
