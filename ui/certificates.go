@@ -251,6 +251,7 @@ func (u *UI) certificateCalendar(q *Request) error {
 		row := calendarRow{What: q.T("calendar." + c.Kind), Detail: c.Subject, End: c.NotAfter, Status: q.endStatus(c.NotAfter, 365)}
 		switch {
 		case c.Kind == "tls":
+			row.What, row.Detail = q.T("calendar.tls.of", "name", c.Subject), ""
 			row.Who, row.Do, row.Status = q.T("calendar.who.muster"), q.T(tlsDo(c.Source)), q.endStatus(c.NotAfter, 3)
 			if c.Source == string(fleet.TLSFiles) {
 				row.Who, row.Status = q.T("calendar.who.server"), q.endStatus(c.NotAfter, 21)
