@@ -272,6 +272,13 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", "/jobs/compaction/run", nil, 202, nil)
 	settings["organisation"] = "Noordhaven Architecten BV"
 	c.call("PUT", "/settings", settings, 200, nil)
+	c.call("GET", "/settings/windows-push", nil, 404, nil)
+	c.call("PUT", "/settings/windows-push", map[string]any{"family": "nonsense", "sid": "s-1", "secret": "x"}, 422, nil)
+	c.call("PUT", "/settings/windows-push", map[string]any{"family": "Example.Muster_8wekyb3d8bbwe", "sid": "S-1-15-2-1-2-3-4-5-6-7", "secret": "Q0x~secret"}, 200, nil)
+	if _, raw := c.do("GET", "/settings/windows-push", nil, 200, nil); strings.Contains(string(raw), "Q0x") || !strings.Contains(string(raw), "ms-app://s-1-15-2-1") {
+		t.Errorf("push for PCs reads back as %s", raw)
+	}
+	c.call("DELETE", "/settings/windows-push", nil, 204, nil)
 	c.call("GET", "/settings/push", nil, 200, nil)
 	var tlsSettings map[string]any
 	c.call("GET", "/settings/tls", nil, 200, &tlsSettings)

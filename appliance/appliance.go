@@ -113,11 +113,11 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.fleet.Use(a.apple, a.apple)
-	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Clock: c.Clock, Logger: a.log})
+	a.windows, err = windows.New(windows.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, SignInPage: ui.WindowsSignInPath, Enrolled: func() { a.pcs.Store(true) }, Say: a.say, Push: c.wns(), Clock: c.Clock, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
-	a.fleet.Use(a.windows, nil)
+	a.fleet.Use(a.windows, a.windows)
 	a.android, err = android.New(android.Config{Fleet: a.fleet, PKI: a.pki, DB: a.db, ManagementURL: c.Google.Management, PubSubURL: c.Google.PubSub,
 		Roots: c.Google.Roots, PollEvery: c.Google.PollEvery, Backoff: c.Google.Backoff, Rate: c.Google.Rate, Clock: c.Clock, Logger: a.log})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -38,10 +39,11 @@ type Config struct {
 	TrustedProxies string // addresses of reverse proxies whose X-Forwarded-For is believed
 	SetupFile      string // where the one-time set-up link is written when there is no terminal
 
-	Logger *slog.Logger     // nil = text on standard error
-	Clock  func() time.Time // nil = time.Now
-	Push   PushService      // zero = Apple's
-	Google GoogleService    // zero = Google's
+	Logger *slog.Logger      // nil = text on standard error
+	Clock  func() time.Time  // nil = time.Now
+	Push   PushService       // zero = Apple's
+	Google GoogleService     // zero = Google's
+	WNS    http.RoundTripper // to Microsoft's push service; nil = the system's network, in the demo none
 
 	demo bool
 }
@@ -199,4 +201,19 @@ func newFlagSet(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet("muster "+name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	return fs
+}
+
+// wns is the way to Microsoft's push service; the demo has none.
+func (c Config) wns() http.RoundTripper {
+	if c.WNS == nil && c.demo {
+		return noNetwork{}
+	}
+	return c.WNS
+}
+
+// noNetwork reaches nobody.
+type noNetwork struct{}
+
+func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("the demo contacts nobody")
 }

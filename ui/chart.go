@@ -62,7 +62,7 @@ type Part struct {
 	Word  string
 	N     int
 	Text  string // the number as written
-	Class string // c1 to c4, or c-good, c-warn, c-bad, c-busy, c-mute
+	Class string // c1 to c5, or c-good, c-warn, c-bad, c-busy, c-mute
 	Href  string // list of what is counted; "" = none
 }
 

@@ -38,7 +38,7 @@ func (q *Request) platformChart(c *fleet.Counts) SplitBar {
 	b := SplitBar{Title: q.T("overview.platforms"), Empty: q.T("overview.devices.none")}
 	for i, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS, fleet.Windows, fleet.Android} {
 		if n := c.ByPlatform[p]; n > 0 {
-			b.Parts = append(b.Parts, q.part(q.word("platform", string(p)), n, fmt.Sprintf("c%d", min(i+1, 4)), "/devices?platform="+string(p)))
+			b.Parts = append(b.Parts, q.part(q.word("platform", string(p)), n, fmt.Sprintf("c%d", min(i+1, 5)), "/devices?platform="+string(p)))
 		}
 	}
 	b.Summary = q.summary(b.Parts)

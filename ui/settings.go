@@ -17,6 +17,9 @@ import (
 type organisation interface {
 	SaveSettings(ctx context.Context, a fleet.Actor, in fleet.Settings) (*fleet.Settings, error)
 	MakePushCSR(ctx context.Context, a fleet.Actor) ([]byte, error)
+	WindowsPush(ctx context.Context) (*fleet.WindowsPush, error)
+	SaveWindowsPush(ctx context.Context, a fleet.Actor, in fleet.WindowsPushInput) (*fleet.WindowsPush, error)
+	RemoveWindowsPush(ctx context.Context, a fleet.Actor) error
 	UploadPush(ctx context.Context, a fleet.Actor, certPEM []byte, appleAccount string) (*fleet.PushCertificate, error)
 }
 
@@ -50,6 +53,7 @@ var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
 	{"tls", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
+	{"windows", string(fleet.SettingsRead)},
 	{"android", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},

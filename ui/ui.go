@@ -176,6 +176,7 @@ func (u *UI) routes() {
 	u.settingsRoutes()
 	u.tlsRoutes()
 	u.appleRoutes()
+	u.pcSettingsRoutes()
 	u.googleRoutes()
 	u.registerRoutes()
 	u.searchRoutes()

@@ -167,6 +167,29 @@ var settingsRoutes = []route{
 			}
 			return csrView{string(csr)}, nil
 		}},
+	{Method: "GET", Path: "/settings/windows-push", Tag: "settings", Summary: "The name under which PCs are pushed through WNS", Out: fleet.WindowsPush{},
+		Do: func(ctx context.Context, c *call) (any, error) {
+			if !c.Actor.May(fleet.SettingsRead) {
+				return nil, fleet.Refuse(fleet.ErrForbidden, "forbidden", "permission", string(fleet.SettingsRead))
+			}
+			p, err := c.Fleet.WindowsPush(ctx)
+			if err == nil && p == nil {
+				err = fleet.Refuse(fleet.ErrNotFound, "windows-push.none")
+			}
+			return p, err
+		}},
+	{Method: "PUT", Path: "/settings/windows-push", Tag: "settings", Summary: "Set push for PCs up; an absent secret stays as it is", In: fleet.WindowsPushInput{}, Out: fleet.WindowsPush{},
+		Do: func(ctx context.Context, c *call) (any, error) {
+			b, err := decode[fleet.WindowsPushInput](c)
+			if err != nil {
+				return nil, err
+			}
+			return c.Fleet.SaveWindowsPush(ctx, c.Actor, b)
+		}},
+	{Method: "DELETE", Path: "/settings/windows-push", Tag: "settings", Summary: "Take push for PCs back; they call every ten minutes all the same",
+		Do: func(ctx context.Context, c *call) (any, error) {
+			return none(c.Fleet.RemoveWindowsPush(ctx, c.Actor))
+		}},
 	{Method: "PUT", Path: "/settings/push", Tag: "settings", Summary: "Upload the certificate from Apple's portal", In: pushBody{}, Out: fleet.PushCertificate{},
 		Do: func(ctx context.Context, c *call) (any, error) {
 			b, err := decode[pushBody](c)

@@ -7,12 +7,14 @@ import (
 
 // organisation is what a Fleet keeps in memory for people, groups, settings, the log and sign-in. All of it can be lost.
 type organisation struct {
-	settings atomic.Pointer[cachedSettings]
-	rules    atomic.Pointer[cachedRules]
-	hub      hub
-	limits   limiter
-	hashing  hashing
-	needs    deviceNeeds
+	settings         atomic.Pointer[cachedSettings]
+	rules            atomic.Pointer[cachedRules]
+	windowsPush      atomic.Pointer[*WindowsPush] // nil = not read yet
+	windowsPushEpoch atomic.Int64
+	hub              hub
+	limits           limiter
+	hashing          hashing
+	needs            deviceNeeds
 }
 
 func (o *organisation) init(now func() time.Time) {
@@ -30,4 +32,6 @@ var (
 	keyOwners    = []byte("org/owners") // guard: read and written by all that may change who is an owner
 	keyTerms     = []byte("org/terms")  // id of the terms in force
 	keyPush      = []byte("org/push")
+
+	keyWindowsPush = []byte("org/windows-push")
 )

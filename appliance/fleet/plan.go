@@ -100,7 +100,7 @@ func (s *situation) contactReason(ch Channel) Reason {
 	switch {
 	case w == nil:
 		return Why("waiting.reach", "platform", string(s.device.Platform))
-	case w.Dead:
+	case w.Dead && !w.Calls:
 		return Why("waiting.push-dead", "platform", string(s.device.Platform))
 	case w.Result != "" && w.Result != "accepted" && w.Why.Code != "":
 		return w.Why

@@ -27,6 +27,11 @@ func orgReasonCodes() map[string][]string {
 		"input.https":      nil,
 		"input.cursor":     nil,
 
+		"windows-push.none":    nil,
+		"windows-push.invalid": nil,
+		"windows-push.family":  nil,
+		"windows-push.sid":     nil,
+
 		"person.invalid":     nil,
 		"person.taken":       {"value"},
 		"person.has-devices": {"person", "count", "device"},

@@ -202,6 +202,7 @@ var register = []FactDeclaration{
 	{Key: "terms", Category: CategoryAdminMade, Required: true, Kind: "text", Why: "why.acceptance"},
 	{Key: "organisation", Category: CategoryTenant, Required: true, Kind: "text", Why: "why.organisation"},
 	{Key: "push-certificate", Category: CategoryTenant, Kind: "text", Why: "why.wake"},
+	{Key: "windows-push", Category: CategoryTenant, Kind: "text", Why: "why.wake"},
 }
 
 // registerIndex finds a declaration by its key; two of one name would be a mistake in the table.

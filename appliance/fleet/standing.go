@@ -62,7 +62,7 @@ func (s *situation) standing() *Standing {
 			return out
 		}
 	}
-	if w := s.wakes[DeviceChannel]; w != nil && (w.Dead || w.Open && w.Result != "" && w.Result != "accepted") {
+	if w := s.wakes[DeviceChannel]; w != nil && (w.Dead && !w.Calls || w.Open && w.Result != "" && w.Result != "accepted") {
 		out.Reason = s.contactReason(DeviceChannel)
 		return out
 	}

@@ -19,6 +19,7 @@ type Wake struct {
 	Why     Reason    `json:"why"`              // of the last try, for "why is this pending?"
 	Open    bool      `json:"open"`             // there is something to do now; else Due is when something becomes due by itself
 	Dead    bool      `json:"dead,omitempty"`   // the address is dead: no push until the next Reach
+	Calls   bool      `json:"calls,omitempty"`  // the device calls by itself all the same
 }
 
 // WakeResult is what came of a push.
@@ -26,6 +27,7 @@ type WakeResult struct {
 	Accepted   bool
 	Dead       bool          // the token is dead (410): no more pushes until the next Reach
 	RetryAfter time.Duration // 0 = the usual back-off: 1, 5, 15 minutes, then hourly, then daily
+	Calls      bool          // the device calls by itself all the same (Windows): a dead address is no loss, and proves nothing
 	Reason     Reason        // for "why is this pending?": accepted, certificate expired, unreachable ...
 }
 

@@ -219,7 +219,7 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 	}
 	now := f.now().UTC()
 	before := w.Result
-	w.Last, w.Why, w.Result = now, res.Reason, res.word()
+	w.Last, w.Why, w.Result, w.Calls = now, res.Reason, res.word(), res.Calls
 	same := w.Due.Equal(sent.Due) && w.Attempt == sent.Attempt && string(w.Address) == string(sent.Address)
 	if same {
 		w.Attempt++
@@ -248,7 +248,7 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 			return err
 		}
 	}
-	if dead && w.Channel == DeviceChannel {
+	if dead && w.Channel == DeviceChannel && !res.Calls {
 		return f.deadAddress(tx, w, now)
 	}
 	return nil

@@ -16,6 +16,7 @@ type job struct {
 	Query   fleet.QueryKind `json:"query,omitempty"`
 	Unit    string          `json:"unit,omitempty"`
 	Facts   []fleet.FactKey `json:"facts,omitempty"`
+	Push    string          `json:"push,omitempty"` // of our own: package family name, or pushOff
 	Batches []batch         `json:"batches"`
 	At      int             `json:"at"`
 	From    int             `json:"from"` // first command of the batch that is in the message under way
@@ -123,7 +124,7 @@ func (j *job) settled(last bool) bool {
 // next goes on to what is to be sent after commands that were answered; false when the job is over, or when it failed and stops.
 func (j *job) next() bool {
 	list := j.sent()
-	if j.Step != fleet.StepQuery && j.Order != "" {
+	if j.Step != fleet.StepQuery && (j.Order != "" || j.Push != "") {
 		for i := range list {
 			if !list[i].good() {
 				return false

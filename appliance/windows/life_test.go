@@ -401,3 +401,27 @@ func TestIdentityIsRenewedWithoutGap(t *testing.T) {
 	}
 	w.wantStatuses(w.device(testID).ID, map[fleet.ProfileType]fleet.ProfileStatusCode{fleet.TypeTrustedRoot: fleet.StatusSucceeded, fleet.TypeIdentity: fleet.StatusSucceeded})
 }
+
+// TestOneAccountTwice: of two mail profiles with one address on one host none is delivered, and each names the other (B8); on two hosts both are.
+func TestOneAccountTwice(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	one := w.profile(fleet.TypeEmail, "One", map[string]any{"account": "exchange", "host": "mail.example.nl"})
+	w.profile(fleet.TypeEmail, "Two", map[string]any{"account": "exchange", "host": "MAIL.example.nl", "account_name": "Again"})
+	w.profile(fleet.TypeEmail, "Three", map[string]any{"account": "exchange", "host": "mail.example.com"})
+	p := w.enrolled(testID, fleet.Corporate)
+	p.run()
+	list, err := w.fleet.DeviceProfiles(ctx, w.admin, w.device(testID).ID)
+	must(t, err)
+	for _, s := range list {
+		switch {
+		case s.Name == "Three" && s.Status != fleet.StatusSucceeded, s.Name == "One" && (s.Status != fleet.StatusConflict || s.Reason.Args["other"] != "Two"), s.Name == "Two" && s.Status != fleet.StatusConflict:
+			t.Errorf("%s is %s, %+v", s.Name, s.Status, s.Reason)
+		}
+	}
+	reach, err := w.fleet.PreviewAssign(ctx, w.admin, one.ID, nil, []fleet.Assignment{{To: fleet.ToAllPeople}})
+	must(t, err)
+	if !slices.ContainsFunc(reach.Warnings, func(r fleet.Reason) bool { return r.Code == "assign.same-account" && r.Args["other"] == "Two" }) {
+		t.Errorf("nobody is warned beforehand: %+v", reach.Warnings)
+	}
+}

@@ -105,3 +105,17 @@ func TestHoldsXML(t *testing.T) {
 		t.Errorf("names %s", got)
 	}
 }
+
+// FuzzHoldsXML reads what a PC says that it holds.
+func FuzzHoldsXML(f *testing.F) {
+	f.Add(`<a xmlns="x"><b>1 2</b><c>x</c></a>`)
+	f.Add(`<a><a><a/></a></a>`)
+	f.Fuzz(func(t *testing.T, got string) {
+		if holdsXML(`<a><b>1 2</b><c>x</c></a>`, got) && !strings.Contains(got, "x") {
+			t.Errorf("%q is taken for what was sent", got)
+		}
+		if _, err := parseXML([]byte(got)); err == nil && !holdsXML(got, got) {
+			t.Errorf("%q differs from itself", got)
+		}
+	})
+}

@@ -41,6 +41,9 @@ func ReasonCodes() map[string][]string {
 	out := map[string][]string{
 		codeTooOld: nil, codeNoAddress: nil, codeNoSignIn: nil, codeSignIn: nil, codeForeignToken: nil, codeOtherPlatform: nil, codeRequest: nil,
 		codeNoCertificate: nil, codeLeaving: nil, codeTwins: {"name"}, codeInternal: nil, codeRender: nil, codeNotSignedIn: nil, codeNoAnswer: nil,
+		codePushPolls: nil, codePushAccepted: nil, codePushAddress: nil, codePushSecret: nil, codePushDead: nil, codePushDropped: nil, codePushOther: nil,
+		codePushBusy: nil, codePushFault: nil, codePushNetwork: nil,
+
 		codeOther: nil, codeSCEPFailed: nil, codeSCEPPending: nil, codeError: nil,
 
 		"windows.sync": nil, "windows.lock.none": nil, "windows.clear-passcode.none": nil, "windows.restart": nil, "windows.restart.home": nil,

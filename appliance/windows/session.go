@@ -113,6 +113,8 @@ type turn struct {
 	left  bool // the enrolment has ended
 
 	answered fleet.Channel // of the order that was answered
+	settled  bool          // the poll schedule was just repeated
+	asked    bool          // its push channel was just asked
 }
 
 func (t *turn) take(ctx context.Context) ([]byte, error) {
@@ -264,8 +266,14 @@ func (t *turn) hear(ctx context.Context) (ans *fleet.Answer, wait bool, err erro
 		return nil, false, nil
 	}
 	t.st.Job, t.answered = nil, j.Channel
-	if j.Order == "" {
-		t.st.Settled = true
+	switch {
+	case j.Push != "":
+		if err := t.channelTold(ctx, j); err != nil {
+			return nil, false, err
+		}
+		t.asked = true
+	case j.Order == "":
+		t.st.Settled, t.settled = true, true
 	}
 	return ans, false, nil
 }
@@ -275,6 +283,13 @@ func (t *turn) plan(ctx context.Context, ans *fleet.Answer) error {
 	if !t.st.Settled && ans == nil && t.st.Scope != "user" {
 		t.st.Job = settle()
 		return nil
+	}
+	if ans == nil && !t.asked && (t.begun || t.settled) {
+		j, err := t.pushJob(ctx)
+		if err != nil || j != nil {
+			t.st.Job = j
+			return err
+		}
 	}
 	list := t.channels()
 	if ans != nil {

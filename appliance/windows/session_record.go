@@ -19,6 +19,10 @@ type session struct {
 	Reached   []fleet.Channel   `json:"reached,omitempty"` // channels that fleet was told of
 	Settled   bool              `json:"settled,omitempty"` // the poll schedule was repeated in a session
 
+	Family      string    `json:"family,omitempty"`      // package family name that its push channel is for
+	Channel     []byte    `json:"channel,omitempty"`     // hash of the channel that fleet knows
+	ChannelNext time.Time `json:"channel_next,omitzero"` // when it is read again
+
 	// Of the session under way; empty when the last answer of ours held no command.
 	ID     string    `json:"id,omitempty"`
 	Msg    string    `json:"msg,omitempty"` // the message answered last

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"muster/appliance/fleet"
@@ -18,6 +19,8 @@ import (
 type Fleet interface {
 	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
 	Settings(ctx context.Context) (*fleet.Settings, error)
+	WindowsPush(ctx context.Context) (*fleet.WindowsPush, error)
+	WindowsPushSecret(ctx context.Context) (sid, secret string, err error)
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
 	DeviceByHardware(ctx context.Context, hardware string) (*fleet.Device, error)
 
@@ -42,8 +45,9 @@ type Config struct {
 	Enrolled func()
 	// Say gives the text of a key, for the hand-over page and for the event log of a PC whose enrolment is refused; nil = the key itself.
 	Say    func(r *http.Request, key string) string
-	Clock  func() time.Time // nil = time.Now
-	Logger *slog.Logger     // nil = discarded
+	Push   http.RoundTripper // to WNS and its token service; nil = the system's network
+	Clock  func() time.Time  // nil = time.Now
+	Logger *slog.Logger      // nil = discarded
 }
 
 // Windows manages PCs. It is safe for concurrent use.
@@ -57,6 +61,8 @@ type Windows struct {
 	now      func() time.Time
 	log      *slog.Logger
 	locks    fleet.KeyedLocks
+	push     *wns
+	stale    sync.Map // DeviceID of PCs whose channel is dead: it is read at their next call
 }
 
 var _ fleet.Module = (*Windows)(nil)
@@ -73,6 +79,7 @@ func New(c Config) (*Windows, error) {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
+	w.push = newWNS(c.Fleet, c.Push, w.now)
 	if w.enrolled == nil {
 		w.enrolled = func() {}
 	}
