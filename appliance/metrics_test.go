@@ -24,6 +24,9 @@ func TestMetricsTellNumbersAndNoNames(t *testing.T) {
 		j, err := w.Appliance.fleet.Job(t.Context(), w.Actor, "compaction")
 		return err == nil && j.Last != nil && j.Last.Ended != nil
 	})
+	w.eventually("a push is answered", func() bool {
+		return w.Appliance.fleet.Tallies()[fleet.Tally{What: fleet.TallyPush, Of: "ios", Result: "accepted"}] > 0
+	})
 	_, secret, err := w.Appliance.fleet.CreateToken(t.Context(), w.Actor, "scrape", []fleet.Permission{fleet.SettingsRead}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
