@@ -14,7 +14,7 @@ import (
 // Prometheus gets every part's numbers from this machine or with a token; nothing in them names a device or a person.
 func TestMetricsTellNumbersAndNoNames(t *testing.T) {
 	w := newWorld(t)
-	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 61, Passcode: "482913"}, "Anna", fleet.Corporate)
+	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 61, Passcode: "482913", Poll: time.Hour}, "Anna", fleet.Corporate)
 	w.settle(id, fleet.StatusSucceeded)
 	w.sync(phone, id)
 	if err := w.Appliance.fleet.RunJob(t.Context(), w.Actor, "compaction"); err != nil {
