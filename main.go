@@ -22,6 +22,9 @@ const help = `Muster manages the phones and computers of a small organisation.
   muster demo       try everything with simulated devices; touches nothing real
   muster serve      run the appliance; the first time it prints a link to set it up
   muster setup      set it up without a browser (password on standard input)
+  muster backup     write everything to one encrypted file, while the server runs
+  muster restore    put a backup on this machine, with the recovery key
+  muster seal-key   try the key that seals the data, or go over to a new one
   muster install    make it a service of this machine; start, stop, restart, status and uninstall go with it
   muster doctor     check names, ports, clock, certificates and store, and say what to do
   muster simulate   enrol simulated devices against a server
@@ -92,6 +95,24 @@ func command(ctx context.Context, name string, args []string, in io.Reader, out,
 			return err
 		}
 		return appliance.Setup(ctx, c, in, out)
+	case "backup":
+		c, err := appliance.ParseBackup(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Backup(ctx, c, out)
+	case "restore":
+		c, err := appliance.ParseRestore(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.Restore(ctx, c, out)
+	case "seal-key":
+		c, err := appliance.ParseSealKey(args, out)
+		if err != nil {
+			return err
+		}
+		return appliance.SealKey(ctx, c, out)
 	case "doctor":
 		c, err := appliance.ParseDoctor(args, out)
 		if err != nil {

@@ -323,6 +323,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", "/people", map[string]any{"name": "Short Stay", "mail": "short@noordhaven.example"}, 201, &one)
 	c.call("DELETE", "/people/"+one.ID, nil, 204, nil)
 	c.call("DELETE", "/people/"+iris, nil, 409, nil) // her Mac is still managed
+	c.backups()
 
 	for _, r := range c.routes {
 		if !c.called[r.method+" "+r.path] {

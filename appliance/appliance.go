@@ -84,13 +84,8 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err := prepareDataDir(c.Data, c.demo); err != nil {
 		return nil, err
 	}
-	keys, err := store.OpenKeys(c.Data, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("seal key: %w", err)
-	}
-	a.db, err = store.Open(c.Data, store.Options{Key: keys.Store, SecretsKey: keys.Secrets, Logger: a.log})
-	if err != nil {
-		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
+	if a.db, err = openData(ctx, &c); err != nil {
+		return nil, err
 	}
 	if a.pki, err = pki.Open(ctx, a.db, pki.Config{Organisation: "Muster", BaseURL: revocationBase(c), Clock: c.Clock, Logger: a.log}); err != nil {
 		return nil, fmt.Errorf("opening the certificate authority: %w", err)
@@ -99,7 +94,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS flags: %w", err)
 	}
-	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS}); err != nil {
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir, Version: Version}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)

@@ -57,10 +57,15 @@ func (d *benchDevice) hangUp() {
 
 var contentTypes = map[string]string{"checkin": "application/x-apple-aspen-mdm-checkin", "connect": "application/x-apple-aspen-mdm; charset=UTF-8"}
 
-// put sends one message and returns the body of the answer, which must be 200.
+// put sends one message of an Apple device and returns the body of the answer, which must be 200.
 func (c *benchConn) put(endpoint string, body []byte) ([]byte, error) {
+	return c.request("PUT", "/mdm/apple/"+endpoint, contentTypes[endpoint], body)
+}
+
+// request sends one message and returns the body of the answer, which must be 200.
+func (c *benchConn) request(method, path, kind string, body []byte) ([]byte, error) {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "PUT /mdm/apple/%s HTTP/1.1\r\nHost: device\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", endpoint, contentTypes[endpoint], len(body))
+	fmt.Fprintf(&out, "%s %s HTTP/1.1\r\nHost: device\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", method, path, kind, len(body))
 	out.Write(body)
 	if _, err := c.conn.Write(out.Bytes()); err != nil {
 		return nil, err
@@ -72,7 +77,7 @@ func (c *benchConn) put(endpoint string, body []byte) ([]byte, error) {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s %.200s", endpoint, resp.Status, answer)
+		err = fmt.Errorf("%s: %s %.200s", path, resp.Status, answer)
 	}
 	return answer, err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // Modes of TLS, as flags have them. None leaves the choice to the settings.
@@ -38,6 +39,8 @@ type Config struct {
 	HTTP           string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
 	TrustedProxies string // addresses of reverse proxies whose X-Forwarded-For is believed
 	SetupFile      string // where the one-time set-up link is written when there is no terminal
+	BackupDir      string // where backups are written; empty = <data>/backups
+	UpgradeBare    bool   // migrate without a backup before
 
 	Logger *slog.Logger      // nil = text on standard error
 	Clock  func() time.Time  // nil = time.Now
@@ -45,13 +48,17 @@ type Config struct {
 	Google GoogleService     // zero = Google's
 	WNS    http.RoundTripper // to Microsoft's push service; nil = the system's network, in the demo none
 
+	schema     int                    // zero = schemaNow; tests upgrade to others
+	migrations []store.Migration      // nil = migrations
+	free       func() (uint64, error) // nil = asks the file system of Data
+
 	demo bool
 }
 
 // flags declares every flag of serve on fs.
 func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Data, "data", defaultDataDir(), "data `directory`")
-	fs.StringVar(&c.Key, "key", "", "seal key `file`, outside the data directory (default: the systemd credential, else <config dir>/muster/seal.key)")
+	fs.StringVar(&c.Key, "key", "", "seal key `file`, outside the data directory, or env:NAME for a variable that holds it (default: MUSTER_SEAL_KEY, the systemd credential, else <config dir>/muster/seal.key)")
 	fs.StringVar(&c.Listen, "listen", ":8443", "`address` to listen on")
 	fs.StringVar(&c.URL, "url", "", "public `URL`, as people type it (default: https://<host name>:<port>)")
 	fs.StringVar(&c.DeviceURL, "device-url", "", "`URL` that devices call; another host name or port than --url keeps certificate questions away from browsers")
@@ -61,6 +68,8 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	c.ACME.flags(fs)
 	fs.StringVar(&c.TrustedProxies, "trusted-proxy", "", "`addresses` of the reverse proxies in front, whose X-Forwarded-For is believed (10.0.0.5,192.168.4.0/24)")
 	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP, ACME challenges and redirects only (usually :80)")
+	fs.StringVar(&c.BackupDir, "backup-dir", "", "`directory` that backups are written to, best on another disk (default: <data>/backups)")
+	fs.BoolVar(&c.UpgradeBare, "upgrade-without-backup", false, "migrate the data of an older version although no backup can be made before")
 	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
 }
 
@@ -124,6 +133,12 @@ func (c *Config) complete() error {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.schema == 0 {
+		c.schema = schemaNow
+	}
+	if c.migrations == nil {
+		c.migrations = migrations
+	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return UsageError{fmt.Sprintf("--listen %q: want host:port, for example :8443", c.Listen)}
@@ -161,14 +176,23 @@ func (c *Config) complete() error {
 			return err
 		}
 	}
+	if c.BackupDir == "" {
+		c.BackupDir = filepath.Join(c.Data, "backups")
+	}
 	if c.SetupFile == "" {
 		c.SetupFile = filepath.Join(c.Data, "setup-link")
 	}
 	return nil
 }
 
-// defaultKeyPath is the systemd credential where there is one, else a file in the configuration directory.
+// sealKeyVariable may hold the seal key itself, for containers that get their secrets so.
+const sealKeyVariable = "MUSTER_SEAL_KEY"
+
+// defaultKeyPath is the environment's key where there is one, then the systemd credential, else a file in the configuration directory.
 func defaultKeyPath() (string, error) {
+	if os.Getenv(sealKeyVariable) != "" {
+		return "env:" + sealKeyVariable, nil
+	}
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		return filepath.Join(dir, "seal.key"), nil
 	}

@@ -51,6 +51,7 @@ type part struct {
 	weak      bool       // an Android whose person sets no password
 	ownership fleet.Ownership
 	mood      sim.Mood
+	pcMood    sim.WindowsMood
 	manual    string // an Exchange account set up by hand
 	passcode  string
 	order     fleet.ActionType // what the administrator orders once it is enrolled
@@ -69,8 +70,8 @@ var parts = []part{
 	{person: "Hugo", name: "Hugo's iPhone", kind: sim.IPhone, ownership: fleet.Personal, order: fleet.ActRetire, passcode: "090807"},
 	{name: "Counter iPad", kind: sim.IPad, ownership: fleet.Corporate, order: fleet.ActWipe},
 	{person: "Anna", name: "Anna's old iPhone", kind: sim.IPhone, ownership: fleet.Personal, mood: sim.Mood{RemovesItselfAfter: 8 * time.Second}},
-	{person: "Carla", name: "CARLA-LAPTOP", pc: true, ownership: fleet.Corporate},
-	{person: "Hugo", name: "HUGO-PC", pc: true, ownership: fleet.Personal, order: fleet.ActRetire},
+	{person: "Carla", name: "CARLA-LAPTOP", pc: true, ownership: fleet.Corporate, pcMood: sim.WindowsMood{LosesAnswers: 1, Slow: 50 * time.Millisecond}},
+	{person: "Hugo", name: "HUGO-PC", pc: true, ownership: fleet.Personal, order: fleet.ActRetire, pcMood: sim.WindowsMood{BreaksOff: 1}},
 	{person: "Bram", name: "Bram's Android", android: fleet.ModeWorkProfile, ownership: fleet.Personal, passcode: "58204713"},
 	{person: "Eva", name: "Eva's work Android", android: fleet.ModeCompanyWorkProfile, ownership: fleet.Corporate},
 	{person: "Greet", name: "Greet's work Android", android: fleet.ModeFullyManaged, ownership: fleet.Corporate, order: fleet.ActLock},
@@ -96,7 +97,7 @@ func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error
 			dev.Phone = sim.NewAndroid(sim.AndroidOptions{Google: d.Google, Seed: int64(i + 1), Roots: roots, FactoryNew: p.android != fleet.ModeWorkProfile, Password: p.passcode,
 				PersonalApps: []string{"com.whatsapp", "org.videolan.vlc"}, Mood: sim.AndroidMood{RefusesPassword: p.weak}, Poll: 5 * time.Second, Logger: d.log})
 		} else if p.pc {
-			dev.PC = sim.NewWindows(sim.WindowsOptions{Name: p.name, Seed: int64(i + 1), Roots: roots, Poll: 2 * time.Second, Keys: keys, Logger: d.log})
+			dev.PC = sim.NewWindows(sim.WindowsOptions{Name: p.name, Seed: int64(i + 1), Roots: roots, Poll: 2 * time.Second, Keys: keys, Mood: p.pcMood, Logger: d.log})
 		} else {
 			dev.Sim = sim.NewApple(sim.Options{
 				Kind: p.kind, Name: p.name, Seed: int64(i + 1), Roots: roots, Push: d.APNs, Poll: 2 * time.Second, Keys: keys,

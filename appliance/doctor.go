@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 	"muster/ui/words"
 )
 
@@ -117,6 +119,10 @@ func (d *doctor) files(c Config) {
 		d.line("ok", "doctor.data", "data", c.Data)
 	}
 	switch _, err := os.Stat(c.Key); {
+	case strings.HasPrefix(c.Key, "env:"):
+		if err := store.CheckSealKey(c.Data, c.Key); err != nil && info != nil {
+			d.line("FAIL", "doctor.key.wrong", "why", err.Error())
+		}
 	case err != nil && info != nil:
 		d.line("FAIL", "doctor.key.missing", "file", c.Key)
 	case err == nil && othersRead(c.Key):
@@ -126,7 +132,7 @@ func (d *doctor) files(c Config) {
 	}
 	if n := diskNeed(c.Data); n != nil {
 		d.need(*n)
-	} else if free, ok := freeBytes(c.Data); ok {
+	} else if free, ok := store.FreeBytes(c.Data); ok {
 		d.line("ok", "doctor.disk", "free", strconv.FormatUint(free, 10))
 	}
 }

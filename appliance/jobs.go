@@ -25,6 +25,8 @@ func (a *Appliance) addJobs() error {
 		{Name: "certificate", Schedule: jobs.Every(time.Hour), Do: plainly(a.tls.refresh)},
 		{Name: "reach", Schedule: jobs.Every(time.Hour), Quiet: true, Do: quietly(a.lookAtItself)},
 		{Name: "revocation-list", Schedule: jobs.Every(6 * time.Hour), Do: plainly(a.renewCRL)},
+		{Name: "backup", Schedule: jobs.Daily(2, 15), Do: plainly(a.fleet.BackUp)},
+		{Name: "rehearsal", Schedule: jobs.Daily(5, 15), Do: plainly(a.fleet.Rehearse)},
 		{Name: "cleanup", Schedule: jobs.Daily(3, 15), Do: counting(func(ctx context.Context) (int, error) {
 			return a.fleet.StartStaleRuns(ctx, fleet.Job("cleanup"), fleet.Cleanup)
 		})},

@@ -57,6 +57,7 @@ func (a *Appliance) serveLocal(ctx context.Context) (stop func(), err error) {
 		}
 		json.NewEncoder(w).Encode(s)
 	})
+	mux.HandleFunc("POST /backup", a.serveBackup)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Serve(ln) }()
@@ -94,18 +95,23 @@ func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
 	return s, nil
 }
 
-// askLocal asks a running server for its status. fs.ErrNotExist or a refused connection means that none runs.
-func askLocal(ctx context.Context, data string) (*LocalStatus, error) {
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+// localRequest asks a running server over its socket. patience 0 waits for as long as ctx does.
+func localRequest(ctx context.Context, data, method, path string, patience time.Duration) (*http.Response, error) {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(data))
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://local/status", nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://local"+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(req)
+	return client.Do(req)
+}
+
+// askLocal asks a running server for its status. fs.ErrNotExist or a refused connection means that none runs.
+func askLocal(ctx context.Context, data string) (*LocalStatus, error) {
+	resp, err := localRequest(ctx, data, http.MethodGet, "/status", time.Minute)
 	if err != nil {
 		return nil, err
 	}

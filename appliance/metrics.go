@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // scraped is what GET /metrics tells. No label names a device, a person or an address of either; a registry of its own keeps two appliances
@@ -151,7 +152,7 @@ func (m *scraped) Collect(out chan<- prometheus.Metric) {
 	if size, err := m.a.db.Size(); err == nil {
 		gauge(mStoreBytes, float64(size))
 	}
-	if free, ok := freeBytes(m.a.config.Data); ok {
+	if free, ok := store.FreeBytes(m.a.config.Data); ok {
 		gauge(mFree, float64(free))
 	}
 }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"muster/store"
 	"os"
 	"runtime"
 	"strconv"
@@ -22,7 +23,11 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 	add := func(severity, object, code string, pairs ...string) {
 		out = append(out, fleet.NewNeed(severity, object, fleet.Why(code, pairs...)))
 	}
-	if a.db.Stats().Failed {
+	stats := a.db.Stats()
+	if stats.NoRoom {
+		add(fleet.SeverityError, "store", "need.store-full")
+	}
+	if stats.Failed {
 		add(fleet.SeverityError, "store", "need.store-failed")
 	}
 	if n := diskNeed(a.config.Data); n != nil {
@@ -36,7 +41,7 @@ func (a *Appliance) ownNeeds(context.Context) ([]fleet.Need, error) {
 
 // diskNeed is what the free space under dir needs of a person, nil for nothing.
 func diskNeed(dir string) *fleet.Need {
-	free, ok := freeBytes(dir)
+	free, ok := store.FreeBytes(dir)
 	if !ok || free >= freeWarns {
 		return nil
 	}

@@ -1,7 +1,11 @@
 package appliance
 
 import (
+	"io"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,4 +181,76 @@ func TestKillNineDuringACleanupRun(t *testing.T) {
 	if broken, _, err := w.Appliance.fleet.VerifyAudit(t.Context(), fleet.Job("test")); err != nil || broken != 0 {
 		t.Errorf("audit chain broken at %d: %v", broken, err)
 	}
+}
+
+// What the API does, the forms do: preview before saving, make, run, stop, change, delete; and a job by hand.
+func TestRulesAndJobsByForms(t *testing.T) {
+	w := newWorld(t)
+	browser := w.browser()
+	at, err := url.Parse(w.Appliance.config.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser.Jar.SetCookies(at, []*http.Cookie{{Name: sessionName, Value: w.session, Path: "/", Secure: true}})
+	// post submits a form and returns where that leads, and what is shown there.
+	post := func(path string, form url.Values) (string, string) {
+		t.Helper()
+		resp, err := browser.PostForm(w.Appliance.config.URL+path, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode >= 500 {
+			t.Fatalf("POST %s: %d", path, resp.StatusCode)
+		}
+		return resp.Request.URL.Path, string(body)
+	}
+	p := sim.NewApple(sim.Options{Kind: sim.IPhone, Name: "Drawer", Seed: 990, Roots: w.roots, Push: w.APNs})
+	if err := p.Enrol(t.Context(), w.invitation("Anna", fleet.IOS, fleet.Corporate, 1)); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"kind": {"cleanup"}, "name": {"Drawers"}, "days": {"20"}, "share": {"10"}, "grace_hours": {"24"}, "on": {"on"}, "platforms": {"ios"}}
+	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "90") || !strings.Contains(body, `aria-invalid="true"`) {
+		t.Errorf("20 days were taken: %s", path)
+	}
+	form.Set("days", "90")
+	form.Set("do", "preview")
+	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "It would take 0 devices of the 1 that it is about.") {
+		t.Errorf("no preview at %s", path)
+	}
+	form.Del("do")
+	rule, body := post("/rules/new", form)
+	if !strings.HasPrefix(rule, "/rules/") || rule == "/rules/new" || !strings.Contains(body, "90 days of silence") {
+		t.Fatalf("made: %s", rule)
+	}
+	run, body := post(rule+"/run", nil)
+	if !strings.HasPrefix(run, "/rule-runs/") || !strings.Contains(body, "No device was silent for long enough.") {
+		t.Errorf("run: %s", run)
+	}
+	if path, body := post(run+"/stop", nil); path != run || !strings.Contains(body, "This run has ended already.") {
+		t.Errorf("a run that is done was stopped: %s", path)
+	}
+	form.Set("days", "120")
+	form.Del("on")
+	if path, body := post(rule+"/edit", form); path != rule || !strings.Contains(body, "120 days of silence") || !strings.Contains(body, ">Off<") {
+		t.Errorf("changed: %s", path)
+	}
+	if path, body := post(rule+"/delete", nil); path != "/rules" || strings.Contains(body, rule) {
+		t.Errorf("deleted: %s", path)
+	}
+	w.ran("compaction", time.Time{})
+	if path, body := post("/health/jobs/compaction/run", nil); path != "/health/jobs/compaction" || !strings.Contains(body, "The job has been started.") {
+		t.Errorf("job by hand: %s", path)
+	}
+	w.eventually("the run by hand is in the history", func() bool {
+		l, err := w.Appliance.fleet.JobRuns(t.Context(), w.Actor, "compaction", fleet.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Items[0].By == "Demo administrator"
+	})
 }

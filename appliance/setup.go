@@ -6,17 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // SetupConfig is what `muster setup` takes: the first run without a browser.
 type SetupConfig struct {
 	Config
 	Org, AdminMail, AdminName, Contact, Language string
-	TokenOut                                     string
+	TokenOut, RecoveryOut                        string
 }
 
 // ParseSetup reads the flags of `muster setup`.
@@ -30,6 +32,7 @@ func ParseSetup(args []string, out io.Writer) (SetupConfig, error) {
 	fs.StringVar(&c.Contact, "contact", "", "whom people ask for help (default: the first administrator's address)")
 	fs.StringVar(&c.Language, "language", "en", "`language`: en or nl")
 	fs.StringVar(&c.TokenOut, "token-out", "", "`file` for an API token with all rights (kept 30 days); none is made without it")
+	fs.StringVar(&c.RecoveryOut, "recovery-out", "", "`file` for the recovery key, with which backups are opened; move it away from this machine (none is made without it)")
 	if err := parse(fs, args, out); err != nil {
 		return SetupConfig{}, err
 	}
@@ -86,6 +89,42 @@ func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) erro
 			return err
 		}
 	}
+	if c.RecoveryOut != "" {
+		if err := a.writeRecovery(ctx, c.Org, c.RecoveryOut); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "The recovery key is in %s. Move it to a safe place away from this machine: without it no backup can be opened, by anyone.\n", c.RecoveryOut)
+	}
 	fmt.Fprintf(out, "%s is set up. Start it with: muster serve --data %s --key %s\n", c.Org, c.Data, c.Key)
 	return nil
+}
+
+// writeRecovery makes the recovery key and writes it to a file that does not exist yet; what can be read back from there counts as kept.
+func (a *Appliance) writeRecovery(ctx context.Context, org, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s exists already: name another file for the recovery key", path)
+	}
+	_, err := a.fleet.SetRecovery(ctx, setupActor("cli"), func(key string) error {
+		k, err := store.ParseRecoveryKey(key)
+		if err != nil {
+			return err
+		}
+		public, err := k.Public()
+		if err != nil {
+			return err
+		}
+		if err := writeSecretFile(path, recoveryFile(org, public.Name(), key, a.config.Clock())); err != nil {
+			return err
+		}
+		back, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		again, err := store.ParseRecoveryKey(string(back))
+		if err == nil && again.String() != key {
+			err = fmt.Errorf("%s does not hold what was written to it", path)
+		}
+		return err
+	})
+	return err
 }

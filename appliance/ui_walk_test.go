@@ -74,6 +74,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/windows", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
 		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android"}
 	all = append(all, "/settings/tls")
+	all = append(all, "/settings/backup", "/settings/backup/key", "/restored")
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
 		for _, tail := range tails {

@@ -15,6 +15,9 @@ import (
 // crlLife is how long a revocation list may be used; it is made anew at half of it, or when something was revoked.
 const crlLife = 7 * day
 
+// issuingCRL names the state of the issuing CA's list.
+const issuingCRL = "issuing"
+
 type crlCache struct {
 	mu       sync.Mutex
 	der      []byte
@@ -67,7 +70,7 @@ func (a *Authority) CRL(ctx context.Context) ([]byte, error) {
 // nextCRLNumber is one more than the last, or the time in seconds when that is more. The lists are signed after it is
 // durable, so that no number is used twice.
 func (a *Authority) nextCRLNumber(ctx context.Context, now time.Time) (number int64, err error) {
-	const id = "issuing"
+	const id = issuingCRL
 	err = a.db.Update(ctx, func(tx store.Tx) error {
 		state, err := a.records.crl.Get(tx, id)
 		if isNotFound(err) {

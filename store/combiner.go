@@ -53,6 +53,7 @@ type combiner struct {
 	engine *badger.DB
 	log    *slog.Logger
 	limits limits
+	room   *room
 	commit func(*badger.Txn) error // returns after the engine's sync; a field so that tests can watch it
 	syncs  atomic.Uint64
 
@@ -70,10 +71,11 @@ type combiner struct {
 	batch *batch
 }
 
-func newCombiner(engine *badger.DB, log *slog.Logger) *combiner {
+func newCombiner(engine *badger.DB, log *slog.Logger, r *room) *combiner {
 	return &combiner{
 		engine: engine,
 		log:    log,
+		room:   r,
 		// The engine refuses at its limit and adds one entry of its own.
 		limits: limits{entries: int(engine.MaxBatchCount()) - 8, bytes: engine.MaxBatchSize() - 1024},
 		commit: (*badger.Txn).Commit,
@@ -283,6 +285,9 @@ func (c *combiner) flush() {
 // write commits the batch's writes and returns after the engine's sync. After a failure that may have left
 // something behind, the store takes no more writes.
 func (c *combiner) write(b *batch) error {
+	if err := c.room.check(c.log); err != nil {
+		return err
+	}
 	txn := c.engine.NewTransaction(true)
 	defer txn.Discard()
 	for _, e := range b.over.entries {

@@ -28,7 +28,11 @@ type Options struct {
 	SecretsKey []byte       // 32 bytes: seals single secrets (Sealer)
 	Logger     *slog.Logger // nil discards
 	Schema     int          // the newest schema that this program knows; a new store begins there
-	Small      bool         // smaller caches still, for tests and small machines
+	// Free says how many bytes are free for the store; nil asks the file system. Below Reserve writes are refused with ErrNoRoom: the engine maps its
+	// files into memory, and a full disk under a mapped file ends the process.
+	Free    func() (uint64, error)
+	Reserve uint64 // bytes; 0 = 192 MB
+	Small   bool   // smaller caches still, for tests and small machines
 }
 
 // DB is an open store. Its methods may be called by many goroutines at once.
@@ -73,6 +77,9 @@ func Open(dir string, o Options) (*DB, error) {
 	if err := withLock(path, func() error { return clearUnborn(path, log) }); err != nil {
 		return nil, err
 	}
+	if err := newRoom(path, o).begin(); err != nil {
+		return nil, err
+	}
 	engine, err := badger.Open(engineOptions(path, o, log))
 	if err != nil {
 		return nil, openError(path, err)
@@ -80,7 +87,7 @@ func Open(dir string, o Options) (*DB, error) {
 	db := &DB{
 		path:     path,
 		engine:   engine,
-		combiner: newCombiner(engine, log),
+		combiner: newCombiner(engine, log, newRoom(path, o)),
 		sealer:   sealer,
 		secrets:  bytes.Clone(o.SecretsKey),
 		log:      log,

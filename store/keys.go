@@ -35,7 +35,7 @@ type wrapped struct {
 	Secrets []byte `json:"secrets"`
 }
 
-// OpenKeys reads the keys of dataDir with the seal key at sealKeyPath. When there is no data yet it makes
+// OpenKeys reads the keys of dataDir with the seal key at sealKeyPath: a file, or "env:NAME" for the value of a variable. When there is no data yet it makes
 // what is missing: the seal key (mode 0600) and the keys file, both written whole and synced.
 //
 // It fails with ErrKeyPlace when the seal key lies inside dataDir (links followed) or may be read by every
@@ -121,6 +121,24 @@ func RotateSealKey(dataDir, oldPath, newPath string) error {
 	return writeKeys(path, keys, next)
 }
 
+// CheckSealKey tells whether the seal key opens the keys of dataDir. It makes and changes nothing.
+func CheckSealKey(dataDir, sealKeyPath string) error {
+	path := filepath.Join(dataDir, keysFile)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("store: read keys: %w", err)
+	}
+	seal, err := readSealKey(sealKeyPath)
+	if err != nil {
+		return err
+	}
+	_, err = unwrap(path, file, seal)
+	return err
+}
+
+// sealKeyInEnvironment begins a seal key's place when it is the value of a variable of the environment instead of a file.
+const sealKeyInEnvironment = "env:"
+
 // checkPlace refuses a seal key inside the data directory, for then whoever copies the one has the other.
 func checkPlace(dataDir, sealKeyPath string) error {
 	dir, err := resolve(dataDir)
@@ -129,6 +147,9 @@ func checkPlace(dataDir, sealKeyPath string) error {
 	}
 	if sealKeyPath == "" {
 		return fmt.Errorf("%w: no path given", ErrKeyMissing)
+	}
+	if strings.HasPrefix(sealKeyPath, sealKeyInEnvironment) {
+		return nil
 	}
 	key, err := resolve(sealKeyPath)
 	if err != nil {
@@ -170,6 +191,13 @@ func resolve(path string) (string, error) {
 
 // readSealKey reads a seal key file. Its error is fs.ErrNotExist when there is none.
 func readSealKey(path string) ([]byte, error) {
+	if name, ok := strings.CutPrefix(path, sealKeyInEnvironment); ok {
+		value := os.Getenv(name)
+		if value == "" {
+			return nil, fmt.Errorf("store: the environment has no %s: %w", name, fs.ErrNotExist)
+		}
+		return parseSealKey(path, value)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: read seal key: %w", err)
@@ -182,7 +210,11 @@ func readSealKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: read seal key: %w", err)
 	}
-	line := strings.TrimSpace(string(b))
+	return parseSealKey(path, string(b))
+}
+
+func parseSealKey(path, text string) ([]byte, error) {
+	line := strings.TrimSpace(text)
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, sealKeyHead))
 	if err != nil || !strings.HasPrefix(line, sealKeyHead) || len(key) != chacha20poly1305.KeySize {
 		return nil, fmt.Errorf("%w: %s is not a seal key file", ErrWrongKey, path)
@@ -192,6 +224,9 @@ func readSealKey(path string) ([]byte, error) {
 
 // makeSealKey writes a new seal key to path, which must not exist.
 func makeSealKey(path string) ([]byte, error) {
+	if strings.HasPrefix(path, sealKeyInEnvironment) {
+		return nil, fmt.Errorf("%w: %s is not set, and a key cannot be made in the environment: make a file with it first", ErrKeyMissing, strings.TrimPrefix(path, sealKeyInEnvironment))
+	}
 	key := randomKey()
 	line := sealKeyHead + base64.StdEncoding.EncodeToString(key) + "\n"
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -70,6 +70,7 @@ type Stats struct {
 	Waiting       int     // updates in the queue now
 	Readers       int     // Views running now
 	Failed        bool    // a commit failed; writes are refused
+	NoRoom        bool    // the disk is nearly full; writes are refused until there is room
 	Tables        int     // files of the ordered tree
 	TableBytes    int64   // their size
 	CacheHitRatio float64 // of the block cache, 0 to 1
@@ -89,6 +90,7 @@ func (db *DB) Stats() Stats {
 		CommitSeconds: float64(c.commitNanos.Load()) / 1e9,
 		Readers:       int(db.readers.Load()) - 1,
 		Failed:        c.failed.Load() != nil,
+		NoRoom:        c.room.full.Load(),
 	}
 	c.mu.Lock()
 	s.Waiting = len(c.queue)

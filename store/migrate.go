@@ -188,3 +188,14 @@ func (c *Collection[T]) Reindex(ctx context.Context, p *Progress) error {
 		return c.reconcile(tx, string(key[len(c.name)+1:]), v, nil)
 	})
 }
+
+// Migrating tells whether a migration was begun and not finished.
+func (db *DB) Migrating(ctx context.Context) (begun bool, err error) {
+	err = db.View(ctx, func(tx Tx) error {
+		return tx.Scan(Prefix([]byte(progressKeyBase)), func(_, _ []byte) (bool, error) {
+			begun = true
+			return false, nil
+		})
+	})
+	return begun, err
+}

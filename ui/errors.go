@@ -93,6 +93,9 @@ func (u *UI) fail(q *Request, err error) {
 		status = http.StatusTooManyRequests
 	case errors.Is(err, fleet.ErrSignIn):
 		status = http.StatusForbidden
+	case errors.Is(err, fleet.ErrNoRoom):
+		status = http.StatusServiceUnavailable
+		q.W.Header().Set("Retry-After", "60")
 	}
 	key := "error." + strconv.Itoa(status)
 	f := failure{Title: q.T(key + ".title"), Text: q.T(key + ".text"), Home: q.Admin != nil}

@@ -80,6 +80,7 @@ var destinations = []struct {
 	{"android", "/settings/android", "phone", fleet.SettingsRead, false},
 	{"terms", "/settings/terms", "document", fleet.SettingsRead, false},
 	{"privacy", "/settings/privacy", "eye", fleet.SettingsRead, false},
+	{"backup", "/settings/backup", "server", fleet.SettingsRead, false},
 	{"tokens", "/settings/tokens", "key", fleet.TokensEdit, false},
 	{"register", "/settings/register", "document", "", false},
 	{"health", "/health", "health", "", false},

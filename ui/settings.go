@@ -57,6 +57,7 @@ var settingsPlaces = []struct{ name, needs string }{
 	{"android", string(fleet.SettingsRead)},
 	{"terms", string(fleet.TermsEdit) + " " + string(fleet.SettingsRead)},
 	{"privacy", string(fleet.SettingsRead)},
+	{"backup", string(fleet.SettingsRead)},
 	{"tokens", string(fleet.TokensEdit)},
 	{"register", ""},
 }

@@ -35,6 +35,7 @@ type Domain interface {
 	googleDomain
 	finder
 	jobsDomain
+	backupDomain
 	rulesDomain
 }
 
@@ -182,6 +183,7 @@ func (u *UI) routes() {
 	u.searchRoutes()
 	u.healthRoutes()
 	u.jobRoutes()
+	u.backupRoutes()
 	u.rulesRoutes()
 	u.helpRoutes()
 }

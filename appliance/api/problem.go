@@ -40,6 +40,7 @@ var kinds = []struct {
 	{fleet.ErrGone, http.StatusGone},
 	{fleet.ErrLimited, http.StatusTooManyRequests},
 	{fleet.ErrSignIn, http.StatusUnauthorized},
+	{fleet.ErrNoRoom, http.StatusServiceUnavailable},
 	{errBadRequest, http.StatusBadRequest},
 }
 
@@ -71,6 +72,10 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if refusal.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter.Seconds())+1))
 		}
+	case p.Status == http.StatusServiceUnavailable:
+		s.Logger.Warn("api", "method", r.Method, "path", r.URL.Path, "err", err)
+		p.Code, p.Detail = "no-room", s.say(lang, fleet.Why("no-room"))
+		w.Header().Set("Retry-After", "60")
 	case p.Status == http.StatusInternalServerError:
 		s.Logger.Error("api", "method", r.Method, "path", r.URL.Path, "err", err)
 		p.Detail = s.say(lang, fleet.Why("internal"))

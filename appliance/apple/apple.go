@@ -23,6 +23,7 @@ type Fleet interface {
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
 
 	Identify(ctx context.Context, cert *x509.Certificate) (*fleet.Identity, error)
+	Introduce(ctx context.Context, cert *x509.Certificate, p fleet.Platform, hardware string) error
 	Enrol(ctx context.Context, c fleet.Contact, in fleet.EnrolInput) (*fleet.Device, error)
 	Reach(ctx context.Context, c fleet.Contact, wake []byte) (*fleet.Device, error)
 	Leave(ctx context.Context, c fleet.Contact) error

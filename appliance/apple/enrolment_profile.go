@@ -66,14 +66,7 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 	if !strings.HasPrefix(deviceURL(s), "https://") {
 		return nil, fleet.Refuse(fleet.ErrNotApplicable, codeNoAddress)
 	}
-	data := &enrolmentData{
-		Enrolment: enrolment.ID, Platform: enrolment.Platform, Ownership: enrolment.Ownership, Organisation: s.Organisation, BaseURL: deviceURL(s),
-		Topic: push.Topic, Rights: rightsFor(enrolment.Ownership), Capabilities: capabilitiesFor(enrolment.Ownership),
-		SignMessage: s.SignMessages, SCEPName: scepName(s),
-	}
-	if a.roots != nil {
-		data.Roots = a.roots()
-	}
+	data := a.newEnrolmentData(enrolment.ID, enrolment.Platform, enrolment.Ownership, s, push.Topic)
 	person := ""
 	if opened != nil && opened.Person != nil {
 		person = string(opened.Person.ID)
@@ -95,6 +88,18 @@ func (a *Apple) EnrolmentProfile(ctx context.Context, ticket string) ([]byte, er
 		return nil, err
 	}
 	return a.sign(profile, s.SignProfiles)
+}
+
+// newEnrolmentData is what a profile made now is rendered from.
+func (a *Apple) newEnrolmentData(e fleet.EnrolmentID, p fleet.Platform, o fleet.Ownership, s *fleet.Settings, topic string) *enrolmentData {
+	data := &enrolmentData{
+		Enrolment: e, Platform: p, Ownership: o, Organisation: s.Organisation, BaseURL: deviceURL(s),
+		Topic: topic, Rights: rightsFor(o), Capabilities: capabilitiesFor(o), SignMessage: s.SignMessages, SCEPName: scepName(s),
+	}
+	if a.roots != nil {
+		data.Roots = a.roots()
+	}
+	return data
 }
 
 // managementBinding is what a device's management identity says: the enrolment, known before the device is.

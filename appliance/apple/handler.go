@@ -171,6 +171,8 @@ func (a *Apple) refusal(r *http.Request, err error) reply {
 		status, what = http.StatusBadRequest, ref.Reason.Code
 	case errors.Is(err, fleet.ErrGone), errors.Is(err, fleet.ErrConflict), errors.Is(err, fleet.ErrNotFound), errors.Is(err, fleet.ErrInvalid):
 		status, what = http.StatusBadRequest, "refused"
+	case errors.Is(err, fleet.ErrNoRoom):
+		status, what = http.StatusServiceUnavailable, "later"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status, what = http.StatusServiceUnavailable, "interrupted"
 	}

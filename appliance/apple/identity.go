@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"net/http"
 
 	"muster/appliance/fleet"
@@ -21,6 +22,11 @@ func (a *Apple) identified(ctx context.Context, r *http.Request, limit int64) (b
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		cert = r.TLS.PeerCertificates[0]
 		if id, err = a.fleet.Identify(ctx, cert); err != nil {
+			if errors.Is(err, fleet.ErrNoRecord) {
+				if body, readErr := readBody(r, maxCheckIn); readErr == nil {
+					a.introduce(ctx, cert, body)
+				}
+			}
 			return nil, nil, err
 		}
 	}
@@ -36,7 +42,9 @@ func (a *Apple) identified(ctx context.Context, r *http.Request, limit int64) (b
 		return nil, nil, err
 	}
 	if cert == nil {
-		id, err = a.fleet.Identify(ctx, signer)
+		if id, err = a.fleet.Identify(ctx, signer); errors.Is(err, fleet.ErrNoRecord) {
+			a.introduce(ctx, signer, body)
+		}
 		return body, id, err
 	}
 	if !bytes.Equal(cert.Raw, signer.Raw) {

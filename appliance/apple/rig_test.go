@@ -108,12 +108,13 @@ type fakeFleet struct {
 	secrets   map[string][]byte
 	orders    []*fleet.Order // handed out in turn
 
-	contacts []fleet.Contact
-	answers  []*fleet.Answer
-	enrols   []fleet.EnrolInput
-	wakes    map[fleet.Channel][]byte
-	left     []fleet.DeviceID
-	fail     error // of the next Exchange
+	introduced []string // hardware of strangers
+	contacts   []fleet.Contact
+	answers    []*fleet.Answer
+	enrols     []fleet.EnrolInput
+	wakes      map[fleet.Channel][]byte
+	left       []fleet.DeviceID
+	fail       error // of the next Exchange
 }
 
 func (f *fakeFleet) Redeem(_ context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error) {
@@ -184,6 +185,13 @@ func (f *fakeFleet) Identify(ctx context.Context, cert *x509.Certificate) (*flee
 		}
 	}
 	return id, nil
+}
+
+func (f *fakeFleet) Introduce(_ context.Context, _ *x509.Certificate, _ fleet.Platform, hardware string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.introduced = append(f.introduced, hardware)
+	return nil
 }
 
 func (f *fakeFleet) Enrol(_ context.Context, c fleet.Contact, in fleet.EnrolInput) (*fleet.Device, error) {

@@ -1,6 +1,10 @@
 package fleet
 
-import "errors"
+import (
+	"errors"
+
+	"muster/store"
+)
 
 // Sentinels that callers ask for with errors.Is. Each refusal also carries a Reason (see
 // Refusal) for people.
@@ -19,6 +23,8 @@ var (
 	ErrGone = errors.New("fleet: gone")
 	// ErrLimited: too many tries; Refusal.RetryAfter says when.
 	ErrLimited = errors.New("fleet: too many tries")
+	// ErrNoRoom: the disk is nearly full, nothing was written; it works again by itself once there is room.
+	ErrNoRoom = store.ErrNoRoom
 	// ErrSignIn: wrong name, password, code or token; says no more on purpose.
 	ErrSignIn = errors.New("fleet: sign-in refused")
 

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ type Config struct {
 	Logger *slog.Logger     // nil = discarded
 	Locked Settings         // settings given as flags; their names stand in Locked.Locked
 	TLS    *ServerTLS       // given as flags; nil = the stored settings count
+
+	BackupDir string // where backups are written; "" = none can be made
+	Version   string // of the program, for the heads of backups
 }
 
 // Fleet is the domain. It is safe for concurrent use.
@@ -38,7 +42,10 @@ type Fleet struct {
 	org     organisation
 	planner planner
 
-	tallies     tallies
+	tallies            tallies
+	backupDir, version string
+	backingUp          sync.Mutex // held by the one backup or rehearsal that runs
+
 	needSources []NeedSource
 	tls         TLSKeeper  // nil in tests of the domain alone
 	lockedTLS   *ServerTLS // given as flags
@@ -49,7 +56,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version,
 		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
 	if f.now == nil {
 		f.now = time.Now

@@ -74,18 +74,6 @@ func (c *identityCache) forget(e EnrolmentID) {
 	delete(c.of, e)
 }
 
-// stranger is a certificate of our authority behind which no record stands: an older backup was restored. It can be adopted.
-type stranger struct {
-	Fingerprint string    `json:"fingerprint"`
-	Serial      string    `json:"serial"`
-	Subject     string    `json:"subject"`
-	First       time.Time `json:"first"`
-	Last        time.Time `json:"last"`
-	Enrolment   string    `json:"enrolment,omitempty"`
-}
-
-var strangers = store.Define("sg", func(s *stranger) string { return s.Fingerprint })
-
 // Identify checks chain, binding and revocation of a certificate, per request, resumed TLS sessions included; cached. The first use of a
 // renewed identity ends the older one.
 // Errors: ErrForeign, ErrNoRecord, ErrUnrecognized, ErrIdentity.
@@ -219,30 +207,4 @@ func (f *Fleet) noteIdentity(tx store.Tx, d *Device, rep *reported, fp string) (
 		err = f.event(tx, d.ID, Why("event.identity-renewed", "until", dayOf(c.NotAfter)), Evidence{Message: c.Serial, At: f.now().UTC(), What: "identity-used"}, "")
 	}
 	return true, err
-}
-
-// strangerEvery is how often the last visit of an unknown device is written down.
-const strangerEvery = time.Hour
-
-// noteStranger remembers a device that has our certificate and no record, so that a person can adopt it.
-func (f *Fleet) noteStranger(ctx context.Context, fp string, cert *x509.Certificate, c *pki.Certificate, now time.Time) error {
-	return f.db.Update(ctx, func(tx store.Tx) error {
-		s, err := strangers.Get(tx, fp)
-		if errors.Is(err, store.ErrNotFound) {
-			s, err = &stranger{Fingerprint: fp, Serial: hex.EncodeToString(cert.SerialNumber.Bytes()), Subject: clip(cert.Subject.String(), 300), First: now.UTC()}, nil
-			if c != nil {
-				s.Enrolment = c.Binding.Enrolment
-			}
-			f.log.Warn("device with our certificate and without record", "serial", s.Serial, "subject", s.Subject)
-			f.publish(tx, "overview", "")
-		}
-		if err != nil {
-			return err
-		}
-		if now.Sub(s.Last) < strangerEvery {
-			return nil
-		}
-		s.Last = now.UTC()
-		return strangers.Put(tx, s)
-	})
 }

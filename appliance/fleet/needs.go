@@ -51,7 +51,7 @@ func (f *Fleet) Needs(ctx context.Context, a Actor) ([]Need, error) {
 	}
 	n := &needs{f: f, a: a, now: f.now()}
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		for _, look := range []func(store.Tx) error{n.push, n.authority, n.terms, n.failures, n.removals, n.strangers, n.attacks, n.devices, n.rules, n.jobs} {
+		for _, look := range []func(store.Tx) error{n.push, n.authority, n.terms, n.failures, n.removals, n.strangers, n.attacks, n.devices, n.rules, n.jobs, n.backups} {
 			if err := look(tx); err != nil {
 				return err
 			}

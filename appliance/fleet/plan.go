@@ -22,6 +22,7 @@ type situation struct {
 	wakes    map[Channel]*Wake
 	settings *Settings
 	queries  []QueryKind // that may be asked
+	restored bool        // removals are held back: see held.go
 	whole    bool        // ending management takes all with it
 }
 
@@ -59,9 +60,9 @@ func (c Channel) kind() Channel {
 func plan(s *situation) []difference {
 	switch s.device.State {
 	case Wiping:
-		return s.planWipe()
+		return s.released(s.planWipe())
 	case Retiring:
-		return s.planRetire()
+		return s.released(s.planRetire())
 	case Managed:
 		return slices.Concat(s.planActions(), s.planIdentity(), s.planRemovals(), s.planInstalls(), s.planQueries())
 	}

@@ -91,7 +91,8 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 		return nil, err
 	}
 	if d.State != Managed && d.State != Enrolling {
-		return s, nil
+		s.restored, err = f.Held(tx)
+		return s, err
 	}
 	if s.profiles, s.unfit, err = f.wantedIn(tx, s.config, d, s.person); err != nil {
 		return nil, err

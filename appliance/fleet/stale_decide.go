@@ -51,7 +51,7 @@ func (f *Fleet) StaleRunDevices(ctx context.Context, a Actor, id StaleRunID, q L
 	return out, err
 }
 
-// AllowStaleRun is an administrator's yes to a run that would take more than the share. The orders are given at once.
+// AllowStaleRun is an administrator's yes to a run that would take more than the share. The orders are given at once, as far as that is quick; the job gives the rest.
 func (f *Fleet) AllowStaleRun(ctx context.Context, a Actor, id StaleRunID) (*StaleRun, error) {
 	if err := f.decideRun(ctx, a, id, "allow-run", func(tx store.Tx, run *StaleRun) error {
 		if run.State != RunWaiting {
@@ -62,7 +62,7 @@ func (f *Fleet) AllowStaleRun(ctx context.Context, a Actor, id StaleRunID) (*Sta
 	}); err != nil {
 		return nil, err
 	}
-	return f.advance(ctx, id)
+	return f.advanceAtOnce(ctx, id)
 }
 
 // StopStaleRun ends a run. Devices that are not decided stay; what was ordered already goes on, and can be taken back.

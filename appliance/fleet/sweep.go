@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"muster/pki"
 	"muster/store"
 )
 
@@ -58,6 +59,9 @@ func (f *Fleet) sweepActions(ctx context.Context) error {
 func (f *Fleet) sweepDoors(ctx context.Context) error {
 	var late []DeviceID
 	err := f.db.View(ctx, func(tx store.Tx) error {
+		if held, err := f.Held(tx); held || err != nil {
+			return err // what is not handed out is not late
+		}
 		settings, err := f.settings(tx)
 		if err != nil {
 			return err
@@ -130,19 +134,25 @@ func (f *Fleet) sweepEnrolments(ctx context.Context) error {
 			return false, err
 		}
 		for _, e := range list {
-			e.Ended, e.EndReason = &now, "never-begun"
-			if err := enrolments.Put(tx, e); err != nil {
-				return false, err
-			}
-			if err := f.pki.VoidChallenges(tx, string(e.ID)); err != nil {
-				return false, err
-			}
-			if _, err := f.pki.RevokeForEnrolment(tx, string(e.ID), "", 5); err != nil { // cessation of operation
+			if err := f.endNeverBegun(tx, e, now, "never-begun"); err != nil {
 				return false, err
 			}
 		}
 		return len(list) == sweepBatch, nil
 	})
+}
+
+// endNeverBegun ends an enrolment that no device has taken up.
+func (f *Fleet) endNeverBegun(tx store.Tx, e *Enrolment, now time.Time, why string) error {
+	e.Ended, e.EndReason = &now, why
+	if err := enrolments.Put(tx, e); err != nil {
+		return err
+	}
+	if err := f.pki.VoidChallenges(tx, string(e.ID)); err != nil {
+		return err
+	}
+	_, err := f.pki.RevokeForEnrolment(tx, string(e.ID), "", pki.ReasonCessationOfOperation)
+	return err
 }
 
 func (f *Fleet) sweepOrders(ctx context.Context) error {

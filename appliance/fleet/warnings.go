@@ -15,7 +15,9 @@ type Warning struct {
 
 // warnings in the order of the health page, for needs of one severity.
 var warnings = []Warning{
+	{Code: "need.restored", Args: []string{"count", "backup"}, Link: "/restored"},
 	{Code: "need.store-failed", Link: "/health"},
+	{Code: "need.store-full", Link: "/health"},
 	{Code: "need.disk-low", Args: []string{"free", "path"}, Link: "/health"},
 	{Code: "need.clock-off", Args: []string{"by", "than"}, Link: "/health"},
 	{Code: "need.key-readable", Args: []string{"file"}, Link: "/health"},
@@ -33,6 +35,10 @@ var warnings = []Warning{
 	{Code: "need.one-name-pcs", Args: []string{"address"}, Link: "/settings/tls"},
 	{Code: "need.one-name", Link: "/settings/tls"},
 	{Code: "need.revocation-https", Link: "/settings/tls"},
+	{Code: "need.recovery-missing", Link: "/settings/backup"},
+	{Code: "need.backup-late", Args: []string{"since"}, Link: "/settings/backup"},
+	{Code: "need.backup-failed", Link: "/settings/backup"},
+	{Code: "need.rehearsal-failed", Link: "/settings/backup"},
 	{Code: "need.push-missing", Link: "/settings/apple"},
 	{Code: "need.push-expired", Args: []string{"account", "until"}, Link: "/settings/apple"},
 	{Code: "need.push-ends", Args: []string{"account", "until", "days"}, Link: "/settings/apple"},
@@ -42,7 +48,7 @@ var warnings = []Warning{
 	{Code: "need.profiles-conflict", Args: []string{"count"}},
 	{Code: "need.profiles-waiting-person", Args: []string{"count"}},
 	{Code: "need.removal-not-proved", Args: []string{"count", "device"}},
-	{Code: "need.strangers", Args: []string{"count"}, Link: "/devices"},
+	{Code: "need.strangers", Args: []string{"count"}, Link: "/restored"},
 	{Code: "need.sign-in-attacks", Args: []string{"count", "from"}, Link: "/audit?verb=" + verbSignInFailed},
 	{Code: "need.job-failed", Args: []string{"job", "at", "cause"}},
 	{Code: "need.rule-waits", Args: []string{"rule", "count", "covered", "share"}},

@@ -81,17 +81,30 @@ func (t *turn) pushJob(ctx context.Context) (*job, error) {
 		if t.st.Family == "" {
 			return nil, nil
 		}
-		return &job{Channel: fleet.DeviceChannel, Push: pushOff, Batches: one(del(pushNode + "PFN"))}, nil
+		return closeChannel(), nil
 	}
-	read := []command{get(pushNode + "ChannelURI"), get(pushNode + "Status")}
 	if t.st.Family != p.Family {
-		return &job{Channel: fleet.DeviceChannel, Push: p.Family, Batches: []batch{{Commands: []command{set(verbReplace, pushNode+"PFN", "chr", p.Family)}}, {Commands: read}}}, nil
+		return openChannel(p.Family, false), nil
 	}
 	_, stale := t.w.stale.Load(t.c.Identity.Device)
 	if !stale && t.c.At.Before(t.st.ChannelNext) {
 		return nil, nil
 	}
-	return &job{Channel: fleet.DeviceChannel, Push: p.Family, Batches: []batch{{Commands: read}}}, nil
+	return openChannel(p.Family, true), nil
+}
+
+// openChannel reads the channel of a PC, which is told the name first when it does not know it.
+func openChannel(family string, told bool) *job {
+	j := &job{Channel: fleet.DeviceChannel, Push: family, Batches: one(get(pushNode+"ChannelURI"), get(pushNode+"Status"))}
+	if !told {
+		j.Batches = append(one(set(verbReplace, pushNode+"PFN", "chr", family)), j.Batches...)
+	}
+	return j
+}
+
+// closeChannel takes the name back.
+func closeChannel() *job {
+	return &job{Channel: fleet.DeviceChannel, Push: pushOff, Batches: one(del(pushNode + "PFN"))}
 }
 
 // pushOff marks the job that closes a channel.

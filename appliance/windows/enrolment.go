@@ -184,6 +184,7 @@ func (w *Windows) enrol(ctx context.Context, from string, e *envelope, c *caller
 	default:
 		return nil, err
 	}
+	w.rest.forget(c.grant.Enrolment)
 	w.enrolled()
 	own, err := x509.ParseCertificate(record.DER)
 	if err != nil {

@@ -186,6 +186,8 @@ func (w *Windows) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 		status, what = http.StatusBadRequest, "identity"
 	case errors.Is(err, fleet.ErrGone), errors.Is(err, fleet.ErrConflict), errors.Is(err, fleet.ErrNotFound), errors.Is(err, fleet.ErrInvalid):
 		status, what = http.StatusBadRequest, "refused"
+	case errors.Is(err, fleet.ErrNoRoom):
+		status, what = http.StatusServiceUnavailable, "later"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status, what = http.StatusServiceUnavailable, "interrupted"
 	}

@@ -19,8 +19,9 @@ type job struct {
 	Push    string          `json:"push,omitempty"` // of our own: package family name, or pushOff
 	Batches []batch         `json:"batches"`
 	At      int             `json:"at"`
-	From    int             `json:"from"` // first command of the batch that is in the message under way
-	To      int             `json:"to"`   // first that is not
+	From    int             `json:"from"`         // first command of the batch that is in the message under way
+	To      int             `json:"to"`           // first that is not
+	In      string          `json:"in,omitempty"` // MsgID of the message under way: what is said to it may take several
 }
 
 // batch is sent as one, as far as the device's message size allows.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +90,12 @@ func TestDiscovery(t *testing.T) {
 		t.Errorf("probe: %d, length %d", resp.StatusCode, resp.ContentLength)
 	}
 	base := client(t, "discover.xml")
+	volatile := regexp.MustCompile(`(CorrelationId="|Diagnostics">)[0-9a-f-]{36}`)
+	for name, body := range map[string]string{"discover-federated.xml": base, "discover-on-premise.xml": strings.Replace(base, "<AuthPolicy>Federated</AuthPolicy>", "", 1)} {
+		_, got := p.soap(DiscoveryPath, body)
+		got = volatile.ReplaceAll(bytes.ReplaceAll(got, []byte(w.server.URL), []byte("https://mdm.example.org")), []byte("${1}activity"))
+		golden(t, name, got)
+	}
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"an older protocol", "<RequestVersion>5.0<", "<RequestVersion>3.0<", "<EnrollmentVersion>3.0<"},
 		{"a newer one", "<RequestVersion>5.0<", "<RequestVersion> 9.0 <", "<EnrollmentVersion>5.0<"},
@@ -225,6 +233,48 @@ func TestRepeatedMessage(t *testing.T) {
 	p.session = -1 // the next one is 0 again
 	if got := p.run(); got != 200 {
 		t.Errorf("session 0: %d", got)
+	}
+}
+
+// TestNextMessagePlease is a PC that has more to say than one message holds, and one whose session was cut off: the same session number comes
+// again with a first message, and nothing that was asked is lost.
+func TestNextMessagePlease(t *testing.T) {
+	w := newWorld(t)
+	p := w.enrolled(testID, fleet.Corporate)
+	p.session, p.msg = 5, 1
+	_, answer := p.post(p.message(p.hello()))
+	asked := p.read(answer) // the poll schedule
+	if len(asked) < 5 {
+		t.Fatalf("asked %+v", asked)
+	}
+	status := func(msg int, list []sentCommand) string {
+		out := `<Status><CmdID>1</CmdID><MsgRef>` + strconv.Itoa(msg) + `</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>200</Data></Status>`
+		for i, c := range list {
+			out += `<Status><CmdID>` + strconv.Itoa(i+2) + `</CmdID><MsgRef>` + strconv.Itoa(msg) + `</MsgRef><CmdRef>` + c.id + `</CmdRef><Cmd>` + c.verb + `</Cmd><Data>200</Data></Status>`
+		}
+		return out
+	}
+	p.msg = 2
+	_, answer = p.post(p.message(status(1, asked[:3]) + `<Alert><CmdID>99</CmdID><Data>1222</Data></Alert>`))
+	if !strings.Contains(string(answer), "<Data>1222</Data>") || strings.Contains(string(answer), "<Replace>") {
+		t.Errorf("a PC with more to say is answered %s", answer)
+	}
+	p.msg = 3
+	_, answer = p.post(p.message(status(1, asked[3:])))
+	if got := p.read(answer); len(got) == 0 || strings.Contains(string(answer), "/Poll/") {
+		t.Errorf("after all was said: %s", answer)
+	}
+	p.msg = 1 // the session begins anew under its number
+	if status, answer := p.post(p.message(p.hello())); status != 200 || len(p.read(answer)) == 0 || strings.Contains(string(answer), "/Poll/") {
+		t.Errorf("the same session number again: %d %s", status, answer)
+	}
+	p.msg = 2
+	if status, answer := p.post(p.message(`<Alert><CmdID>2</CmdID><Data>1223</Data></Alert>`)); status != 200 || len(p.read(answer)) != 0 {
+		t.Errorf("aborted: %d %s", status, answer)
+	}
+	p.session = 5
+	if p.run(); w.device(testID).Serial == "" {
+		t.Error("what was asked is lost")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"muster/appliance/fleet"
 )
@@ -120,6 +121,8 @@ func everything(t testing.TB) map[string]sending {
 		"custom-user":       unit(unitCustomOf+"01CUSTOM", userUnits, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
+		"push":              {job: openChannel("Example.Muster_8wekyb3d8bbwe", false)},
+		"push-off":          {job: closeChannel()},
 		"alive":             {job: &job{Order: "01ORDER", Batches: one(get(alive))}},
 		"restart":           act(fleet.ActRestart, fleet.ActionOptions{}),
 		"wipe":              act(fleet.ActWipe, fleet.ActionOptions{}),
@@ -158,6 +161,8 @@ func TestGoldenEnrolment(t *testing.T) {
 	}
 	golden(t, "provision.xml", secrets.ReplaceAll(doc, []byte(`$1" value="…"`)))
 	golden(t, "provision-renewal.xml", p.renewal())
+	noon := &Windows{now: func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC) }}
+	golden(t, "token-reply.xml", noon.tokenReply(&envelope{messageID: "urn:uuid:b7e8"}, []byte("<wap-provisioningdoc/>")))
 	golden(t, "policies.xml", policies(&envelope{messageID: "urn:uuid:c1d2"}))
 	golden(t, "fault.xml", (&fault{sub: "s:Authorization", kind: "DeviceCapReached"}).write("urn:uuid:b7e8", "Used <up>", "d4c3"))
 	for _, c := range at(mustParse(t, doc)).all("characteristic") {

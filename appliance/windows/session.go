@@ -2,9 +2,9 @@ package windows
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -39,12 +39,14 @@ func (w *Windows) session(ctx context.Context, c fleet.Contact, m *message, body
 		return nil, err
 	}
 	defer unlock()
-	var st *session
-	if err := w.db.View(ctx, func(tx store.Tx) (err error) {
-		st, err = w.sessionOf(tx, e)
-		return err
-	}); err != nil {
-		return nil, err
+	st, epoch := w.rest.get(e)
+	if st == nil {
+		if err := w.db.View(ctx, func(tx store.Tx) (err error) {
+			st, err = w.sessionOf(tx, e)
+			return err
+		}); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.belongs(ctx, st, c.Identity, m.source); err != nil {
 		return nil, err
@@ -53,10 +55,7 @@ func (w *Windows) session(ctx context.Context, c fleet.Contact, m *message, body
 	if len(st.Reply) > 0 && st.ID == m.session && st.Msg == m.msg && bytes.Equal(st.Digest, digest[:]) && c.At.Sub(st.At) < replayFor {
 		return st.Reply, nil
 	}
-	before, err := json.Marshal(st)
-	if err != nil {
-		return nil, err
-	}
+	rested, was := st.ID == "", *st
 	t := &turn{w: w, c: c, m: m, st: st, begun: st.ID == "" || st.ID != m.session || m.msg == "1"}
 	if t.begun {
 		st.over()
@@ -66,21 +65,25 @@ func (w *Windows) session(ctx context.Context, c fleet.Contact, m *message, body
 		return nil, err
 	}
 	if t.left {
+		defer w.rest.forget(e)
 		return out, w.db.Update(ctx, func(tx store.Tx) error { return forget(tx, e) })
 	}
 	if t.asks {
 		st.ID, st.Msg, st.Digest, st.Reply, st.At = m.session, m.msg, digest[:], out, c.At.UTC()
+		w.rest.drop(e)
 	} else {
 		st.over()
-		after, err := json.Marshal(st)
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(before, after) {
-			return out, nil // a device with nothing to do costs no write
+		if rested && st.sameRest(&was) { // a device with nothing to do costs no write
+			w.rest.put(st, epoch)
+			return out, nil
 		}
 	}
-	return out, w.db.Update(ctx, func(tx store.Tx) error { return keepSession(tx, w.db.Sealer(), st) })
+	if err := w.db.Update(ctx, func(tx store.Tx) error { return keepSession(tx, w.db.Sealer(), st) }); err != nil {
+		w.rest.drop(e)
+		return nil, err
+	}
+	w.rest.put(st, epoch)
+	return out, nil
 }
 
 // belongs says whether the device that a message names is the one that its identity was given to.
@@ -114,6 +117,7 @@ type turn struct {
 
 	answered fleet.Channel // of the order that was answered
 	settled  bool          // the poll schedule was just repeated
+	goesOn   bool          // the device asks for our next message (Alert 1222): what it has to say is not all said
 	asked    bool          // its push channel was just asked
 }
 
@@ -153,6 +157,7 @@ func (t *turn) take(ctx context.Context) ([]byte, error) {
 			return t.out.end(), nil
 		}
 		t.st.Job.write(t.out, t.m.maxSize)
+		t.st.Job.In = t.m.msg
 		t.asks = true
 	}
 	return t.out.end(), nil
@@ -179,6 +184,8 @@ func (t *turn) statuses() (aborted, leaving bool) {
 			continue
 		}
 		switch in.data {
+		case alertNext:
+			t.goesOn = true
 		case alertAbort:
 			aborted = true
 			t.st.Job = nil
@@ -242,9 +249,10 @@ func (t *turn) hear(ctx context.Context) (ans *fleet.Answer, wait bool, err erro
 	if j == nil {
 		return nil, false, nil
 	}
-	told := j.take(t.m, t.st.Msg)
-	if !j.settled(t.m.final) {
-		if told && !t.m.final {
+	told := j.take(t.m, cmp.Or(j.In, t.st.Msg))
+	last := t.m.final && !t.goesOn
+	if !j.settled(last) {
+		if (told || t.goesOn) && !last {
 			return nil, true, nil
 		}
 		if j.Step != fleet.StepUnenrol {

@@ -262,3 +262,31 @@ func (w *Windows) Tidy(ctx context.Context) error {
 		}
 	}
 }
+
+// VoidSignIns ends every token and code that people were given: for a store that was restored from a backup.
+func VoidSignIns(ctx context.Context, db *store.DB) error {
+	const batch = 500
+	for n := batch; n == batch; {
+		err := db.Update(ctx, func(tx store.Tx) error {
+			n = 0
+			var ids []string
+			if err := grants.Each(tx, store.Query{Limit: batch}, func(g *grant) (bool, error) {
+				ids = append(ids, g.ID)
+				return true, nil
+			}); err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := grants.Delete(tx, id); err != nil {
+					return err
+				}
+			}
+			n = len(ids)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

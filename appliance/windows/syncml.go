@@ -150,10 +150,16 @@ type writer struct {
 // begin writes everything before the first command.
 func begin(sessionID, msgID, device, address string) *writer {
 	w := &writer{}
-	w.b.Write(fill(`<SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>{{session}}</SessionID>`+
-		`<MsgID>{{msg}}</MsgID><Target><LocURI>{{device}}</LocURI></Target><Source><LocURI>{{address}}</LocURI></Source></SyncHdr><SyncBody>`,
-		"session", sessionID, "msg", msgID, "device", device, "address", address))
+	w.all(`<SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>`, escape(sessionID), `</SessionID><MsgID>`, escape(msgID),
+		`</MsgID><Target><LocURI>`, escape(device), `</LocURI></Target><Source><LocURI>`, escape(address), `</LocURI></Source></SyncHdr><SyncBody>`)
 	return w
+}
+
+// all writes parts that are ready to be written.
+func (w *writer) all(parts ...string) {
+	for _, p := range parts {
+		w.b.WriteString(p)
+	}
 }
 
 func (w *writer) id() string {
@@ -163,8 +169,7 @@ func (w *writer) id() string {
 
 // status answers one command of the device; ref "0" is its header.
 func (w *writer) status(msgRef, ref, cmd, code string) {
-	w.b.Write(fill(`<Status><CmdID>{{id}}</CmdID><MsgRef>{{msg}}</MsgRef><CmdRef>{{ref}}</CmdRef><Cmd>{{cmd}}</Cmd><Data>{{code}}</Data></Status>`,
-		"id", w.id(), "msg", msgRef, "ref", ref, "cmd", cmd, "code", code))
+	w.all(`<Status><CmdID>`, w.id(), `</CmdID><MsgRef>`, escape(msgRef), `</MsgRef><CmdRef>`, escape(ref), `</CmdRef><Cmd>`, escape(cmd), `</Cmd><Data>`, escape(code), `</Data></Status>`)
 }
 
 // more asks for the rest of what the device has to say (Alert 1222).

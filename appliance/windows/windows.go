@@ -62,6 +62,7 @@ type Windows struct {
 	log      *slog.Logger
 	locks    fleet.KeyedLocks
 	push     *wns
+	rest     atRest
 	stale    sync.Map // DeviceID of PCs whose channel is dead: it is read at their next call
 }
 

@@ -151,6 +151,9 @@ func label(s string) string {
 
 // escape makes text fit for element content and attributes. Characters that XML cannot hold become U+FFFD.
 func escape(s string) string {
+	if plain(s) {
+		return s
+	}
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s)) // a Builder does not fail
 	return b.String()
@@ -162,4 +165,14 @@ func fill(template string, pairs ...string) []byte {
 		pairs[i-1], pairs[i] = "{{"+pairs[i-1]+"}}", escape(pairs[i])
 	}
 	return []byte(strings.NewReplacer(pairs...).Replace(template))
+}
+
+// plain says whether a text stands for itself in XML: most of what is sent does.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '<' || c == '>' || c == '"' || c == '\'' {
+			return false
+		}
+	}
+	return true
 }

@@ -1,11 +1,11 @@
 //go:build unix
 
-package appliance
+package store
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is what an ordinary user may still write under path.
-func freeBytes(path string) (uint64, bool) {
+// FreeBytes is what an ordinary user may still write under path.
+func FreeBytes(path string) (uint64, bool) {
 	var s unix.Statfs_t
 	if unix.Statfs(path, &s) != nil {
 		return 0, false

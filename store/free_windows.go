@@ -1,9 +1,9 @@
-package appliance
+package store
 
 import "golang.org/x/sys/windows"
 
-// freeBytes is what this user may still write under path.
-func freeBytes(path string) (uint64, bool) {
+// FreeBytes is what this user may still write under path.
+func FreeBytes(path string) (uint64, bool) {
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return 0, false
