@@ -64,6 +64,7 @@ func TestPCGetsEveryType(t *testing.T) {
 		all = append(all, name)
 	}
 	slices.Sort(all)
+	w.eventually("half of it has arrived", func() bool { return len(w.succeeded(id)) > len(all)/2 })
 	w.eventually("all that a PC can be given has arrived", func() bool { return slices.Equal(w.succeeded(id), all) })
 	for name, s := range w.statuses(id) {
 		if s.Status == fleet.StatusSucceeded && s.Evidence.What != "profile-list" {

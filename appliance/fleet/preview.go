@@ -193,7 +193,7 @@ func (f *Fleet) foresee(tx store.Tx, fc *forecast, d *Device) error {
 			fc.noPerson++
 		case "profile.chain-broken":
 			fc.broken[u.Reason.Args["missing"]]++
-		case "profile.same-account", "profile.same-network":
+		case "profile.same-account", "profile.same-network", "profile.same-app", "profile.same-setting":
 			fc.twins[u.Reason.Args["other"]]++
 		}
 	}
@@ -220,11 +220,17 @@ func (fc *forecast) conclude() {
 		}
 	}
 	for _, name := range sortedKeys(fc.twins) {
-		if fc.profile.Type == TypeWiFi {
-			warn("assign.same-network", "other", name, "devices", strconv.Itoa(fc.twins[name]))
-			continue
+		n := strconv.Itoa(fc.twins[name])
+		switch fc.profile.Type {
+		case TypeWiFi:
+			warn("assign.same-network", "other", name, "devices", n)
+		case TypeApp:
+			warn("assign.same-app", "other", name, "devices", n)
+		case TypeCustom:
+			warn("assign.same-setting", "other", name, "devices", n)
+		default:
+			warn("assign.same-account", "other", name, "devices", n)
 		}
-		warn("assign.same-account", "other", name, "devices", strconv.Itoa(fc.twins[name]))
 	}
 	if fc.profile.Type == TypeEmail && fc.after.values[fc.profile.ID].String("sign_in") != "certificate" && len(fc.asked) > 0 {
 		warn("assign.people-sign-in", "people", strconv.Itoa(len(fc.asked)))

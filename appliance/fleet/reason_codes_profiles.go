@@ -32,6 +32,8 @@ func profileReasonCodes() map[string][]string {
 		"email.asked-again":                  {"devices"},
 		"identity.renewed-too-early":         {"lifetime"},
 		"profile.same-network":               {"other"},
+		"profile.same-app":                   {"other"},
+		"profile.same-setting":               {"other"},
 		"secret.type-again":                  nil,
 		"wifi.name-too-long":                 nil,
 		"wifi.key-characters":                nil,
@@ -66,6 +68,8 @@ func profileReasonCodes() map[string][]string {
 		"assign.chain-targets-differ": {"missing"},
 		"assign.same-account":         {"other", "devices"},
 		"assign.same-network":         {"other", "devices"},
+		"assign.same-app":             {"other", "devices"},
+		"assign.same-setting":         {"other", "devices"},
 		"assign.people-sign-in":       {"people"},
 
 		"input.type":              {"want"},

@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // TypeVPN is a connection into a private network by IKEv2 (RFC 7296), which iPhone, iPad, Mac and Windows have built in; what needs an app of
 // its maker, and the old L2TP and PPTP, are not offered. A person's password is never part of it: the device asks for it.
 //
@@ -18,7 +20,7 @@ func vpnDeclaration() Declaration {
 
 			{Key: "sign_in", Kind: KindChoice, Default: "certificate", Required: true, Options: []string{"certificate", "password", "secret"}, Group: "sign-in"},
 			{Key: "identity", Kind: KindProfile, RefType: TypeIdentity, Required: true, When: "sign_in=certificate", Group: "sign-in"},
-			{Key: "user_name", Kind: KindText, Default: "{{upn}}", Required: true, Max: 200, Template: true, When: "sign_in=password", Group: "sign-in"},
+			{Key: "user_name", Kind: KindText, Default: "{{upn}}", Required: true, Max: 200, Template: true, Platforms: append(slices.Clone(apple), Android), When: "sign_in=password", Group: "sign-in"}, // Windows asks for it
 			{Key: "secret", Kind: KindSecret, Required: true, Min: 8, Max: 200, Platforms: apple, When: "sign_in=secret", Group: "sign-in"},
 			// root is who issued the server's certificate: the device must trust it.
 			{Key: "root", Kind: KindProfile, RefType: TypeTrustedRoot, Required: true, When: "sign_in=certificate|password", Group: "sign-in"},

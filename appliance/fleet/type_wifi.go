@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // TypeWiFi is a wireless network. Of enterprise networks the password is never part of it: the person types it on the device, as with mail (B6).
 //
 // "personal" and "enterprise" mean WPA2 or WPA3, whichever both sides know; wpa3_only leaves older devices out. Apple renders it as
@@ -24,7 +26,7 @@ func wifiDeclaration() Declaration {
 			// How one signs in to an enterprise network (802.1X).
 			{Key: "eap", Kind: KindChoice, Default: "tls", Required: true, Options: []string{"tls", "peap", "ttls"}, When: "security=enterprise", Group: "sign-in"},
 			{Key: "identity", Kind: KindProfile, RefType: TypeIdentity, Required: true, When: "eap=tls", Group: "sign-in"},
-			{Key: "user_name", Kind: KindText, Default: "{{upn}}", Required: true, Max: 200, Template: true, When: "eap=peap|ttls", Group: "sign-in"},
+			{Key: "user_name", Kind: KindText, Default: "{{upn}}", Required: true, Max: 200, Template: true, Platforms: append(slices.Clone(apple), Android), When: "eap=peap|ttls", Group: "sign-in"}, // Windows asks for it
 			{Key: "inner", Kind: KindChoice, Default: "mschapv2", Required: true, Options: []string{"mschapv2", "pap"}, When: "eap=ttls", Group: "sign-in"},
 			{Key: "outer_identity", Kind: KindText, Max: 200, Template: true, When: "eap=peap|ttls", Group: "sign-in", Advanced: true},
 			// What tells the true network from a false one of the same name: who signs its server's certificate, and the names in it.

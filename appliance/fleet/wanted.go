@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 
 	"muster/store"
@@ -162,53 +163,76 @@ func missingRef(c *config, pr *Profile, fits map[ProfileID]bool) ProfileID {
 	return ""
 }
 
-// withoutTwins takes out mail accounts with one address on one host (B8), and networks of one name: a device takes only one of them and which
-// one would be chance, so that none is delivered and each names the other.
+// withoutTwins takes out what a device can have only once and is to have from several profiles: mail accounts with one address on one host (B8),
+// networks of one name, one app, one node of its settings. Which of them it would keep is chance, so that none is delivered and each names the others.
 func (f *Fleet) withoutTwins(c *config, p *Person, in []*Profile, unfit []Unfit, d *Device) ([]*Profile, []Unfit) {
-	byAccount := map[string][]*Profile{}
-	key := map[ProfileID]string{}
+	claimer, _ := f.modules[d.Platform].(Claimer)
+	claims := map[ProfileID][]string{}
+	claimed := map[string][]*Profile{}
+	twice := false
 	for _, pr := range in {
-		if k := twinKey(pr.Type, c.values[pr.ID], p); k != "" {
-			key[pr.ID] = k
-			byAccount[k] = append(byAccount[k], pr)
+		keys := twinKeys(pr.Type, c.values[pr.ID], p)
+		if pr.Type == TypeCustom && claimer != nil {
+			keys = claimer.Claims(pr)
 		}
+		for _, k := range keys {
+			claimed[k] = append(claimed[k], pr)
+			twice = twice || len(claimed[k]) > 1
+		}
+		claims[pr.ID] = keys
 	}
-	if len(byAccount) == len(key) {
+	if !twice {
 		return in, unfit
 	}
 	var out []*Profile
 	for _, pr := range in {
-		twins := byAccount[key[pr.ID]]
-		if key[pr.ID] == "" || len(twins) == 1 {
+		var others []string
+		for _, k := range claims[pr.ID] {
+			for _, t := range claimed[k] {
+				if t.ID != pr.ID && !slices.Contains(others, t.Name) {
+					others = append(others, t.Name)
+				}
+			}
+		}
+		if len(others) == 0 {
 			out = append(out, pr)
 			continue
 		}
-		var others []string
-		for _, t := range twins {
-			if t.ID != pr.ID {
-				others = append(others, t.Name)
-			}
-		}
-		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict,
-			Reason: twinReason(pr.Type, strings.Join(others, ", "))})
+		unfit = append(unfit, Unfit{Device: d, Profile: pr.ID, Status: StatusConflict, Reason: twinReason(pr.Type, strings.Join(others, ", "))})
 	}
 	return out, unfit
 }
 
-// twinKey tells apart things of which a device can have only one; "" for what it may have any number of.
-func twinKey(t ProfileType, v Values, p *Person) string {
+// Claimer is what a module has besides when a custom profile takes something of a device for itself: it names what, so that no two take turns.
+type Claimer interface {
+	Claims(p *Profile) []string
+}
+
+// twinKeys tell apart things of which a device can have only one; none for what it may have any number of.
+func twinKeys(t ProfileType, v Values, p *Person) []string {
+	k := ""
 	switch t {
 	case TypeEmail:
-		return accountKey(v, p)
+		k = accountKey(v, p)
 	case TypeWiFi:
-		return networkKey(v)
+		k = networkKey(v)
+	case TypeApp:
+		k = appKey(v)
 	}
-	return ""
+	if k == "" {
+		return nil
+	}
+	return []string{k}
 }
 
 func twinReason(t ProfileType, others string) Reason {
-	if t == TypeWiFi {
+	switch t {
+	case TypeWiFi:
 		return Why("profile.same-network", "other", others)
+	case TypeApp:
+		return Why("profile.same-app", "other", others)
+	case TypeCustom:
+		return Why("profile.same-setting", "other", others)
 	}
 	return Why("profile.same-account", "other", others)
 }

@@ -85,7 +85,7 @@ func TestNodesStandInTheTable(t *testing.T) {
 		if d.unit == nil {
 			continue
 		}
-		for _, c := range (&delivery{Checks: d.unit.checks, SCEP: d.unit.scep, Nodes: d.unit.nodes}).reads() {
+		for _, c := range (&delivery{Checks: d.unit.checks, SCEP: d.unit.scep, MSI: d.unit.msi}).reads() {
 			one(c)
 		}
 		for _, n := range d.unit.nodes {

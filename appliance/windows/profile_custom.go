@@ -160,6 +160,18 @@ func (w *Windows) CheckSettings(p *fleet.Profile) map[string]fleet.Reason {
 	return nil
 }
 
+var _ fleet.Claimer = (*Windows)(nil)
+
+// Claims are the nodes that a custom profile sets: of two profiles with one node each would find the other's value.
+func (w *Windows) Claims(p *fleet.Profile) []string {
+	list, _ := customNodes(p.Values().String(customField))
+	var out []string
+	for _, n := range list {
+		out = append(out, "node\x00"+strings.ToLower(n.uri))
+	}
+	return out
+}
+
 // customApplies says whether a profile may go to a target.
 func customApplies(v fleet.Values, t fleet.Target) (bool, fleet.Reason) {
 	list, bad := customNodes(v.String(customField))

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -89,6 +90,18 @@ func TestCustom(t *testing.T) {
 	if p.tree["./Device/Vendor/MSFT/Policy/Config/Update/TargetReleaseVersion"] != "24H2" {
 		t.Errorf("tree %v", p.tree)
 	}
+	// Another profile with one of its nodes: neither is delivered, each names the other.
+	p1 := w.profile(fleet.TypeCustom, "Twin", map[string]any{customField: "./device/vendor/msft/Policy/Config/Update/allowMUUpdateService int 0"})
+	p.run()
+	list, err := w.fleet.DeviceProfiles(ctx, w.admin, d.ID)
+	must(t, err)
+	for _, s := range list {
+		if s.Profile == p1.ID && (s.Status != fleet.StatusConflict || s.Reason.Code != "profile.same-setting" || s.Reason.Args["other"] != "Lab") {
+			t.Errorf("twin: %s %+v", s.Status, s.Reason)
+		}
+	}
+	must(t, w.fleet.Assign(ctx, w.admin, p1.ID, nil, false))
+	p.run()
 	must(t, w.fleet.Assign(ctx, w.admin, p0.ID, nil, false))
 	p.run()
 	for k := range p.tree {
@@ -98,8 +111,21 @@ func TestCustom(t *testing.T) {
 	}
 	w.wantStatuses(d.ID, map[fleet.ProfileType]fleet.ProfileStatusCode{fleet.TypeCustom: fleet.StatusRemoved})
 
+	// Refused before it is saved, at its field; and without the permission, altogether.
+	name := "Wipe them all"
+	in := fleet.ProfileInput{Type: fleet.TypeCustom, Name: &name, Platforms: &[]fleet.Platform{fleet.Windows}, Settings: []byte(`{"windows_nodes":"# fine\n./Vendor/MSFT/RemoteWipe/doWipe chr x"}`)}
+	var refusal *fleet.Refusal
+	if _, err := w.fleet.CreateProfile(ctx, w.admin, in); !errors.As(err, &refusal) || refusal.Fields["settings."+customField].Code != "windows.custom.forbidden" || refusal.Fields["settings."+customField].Args["line"] != "2" {
+		t.Errorf("forbidden nodes: %v", err)
+	}
+	in.Settings = []byte(`{"windows_nodes":"./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1"}`)
+	limited := fleet.Actor{Kind: fleet.ActorAdmin, ID: "01EDITOR", Permissions: map[fleet.Permission]bool{fleet.ProfilesEdit: true, fleet.ProfilesRead: true}}
+	if _, err := w.fleet.CreateProfile(ctx, limited, in); !errors.Is(err, fleet.ErrForbidden) {
+		t.Errorf("without the permission: %v", err)
+	}
+
 	old := &rendering{order: &fleet.Order{Device: &fleet.Device{OSVersion: "10.0.14393.0"}}}
-	_, err := old.custom(profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom}), false)
+	_, err = old.custom(profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom}), false)
 	if cannot, is := err.(*unrenderable); !is || !cannot.unfit || cannot.reason.Code != "windows.custom.too-old" {
 		t.Errorf("on an old build: %v", err)
 	}

@@ -77,6 +77,6 @@ func (r *rendering) vpn(p *fleet.Profile) (*rendered, error) {
 	xml := string(fill(vpnProfile, "always", strconv.FormatBool(v.String("connect") == "always"), "server", v.String("server"), "routing", routing, "transform", transform,
 		"cipher", cipher, "pfs", pfs, "group", group[0], "integrity", integrity, "encryption", encryption))
 	xml = fillRaw(fillRaw(fillRaw(xml, "home", home), "routes", routes), "eap", config)
-	base := vpnNode + segment(strings.ReplaceAll(p.Name, "/", "-")) // a name must not hold one, encoded or not
+	base := vpnNode + segment(strings.ReplaceAll(p.Name, "/", "\u2215")) // a name must not hold a slash, encoded or not
 	return &rendered{batches: put(base+"/ProfileXML", "chr", xml, 0), checks: []check{{URI: base + "/ProfileXML", Want: xml, Kind: "xml"}}, nodes: []string{base}}, nil
 }

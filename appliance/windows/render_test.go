@@ -147,6 +147,20 @@ func TestGoldenSyncML(t *testing.T) {
 			j.write(w, 0)
 			golden(t, fmt.Sprintf("%s-%d.xml", name, i+1), w.end())
 		}
+		if d.unit == nil {
+			continue
+		}
+		reads := (&delivery{Checks: d.unit.checks, SCEP: d.unit.scep, MSI: d.unit.msi}).reads()
+		var removal []command
+		for _, n := range d.unit.nodes {
+			removal = append(removal, del(n))
+		}
+		for kind, list := range map[string][]command{"read": reads, "remove": removal} {
+			w := begin("4F", "2", testID, "https://mdm.example.org"+SessionPath)
+			w.status("2", "0", "SyncHdr", "212")
+			(&job{Batches: one(list...)}).write(w, 0)
+			golden(t, name+"-"+kind+".xml", w.end())
+		}
 	}
 }
 
