@@ -115,6 +115,9 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 		if err := run.prepare(ctx); err != nil {
 			return fmt.Errorf("preparing the demo: %w", err)
 		}
+		if err := run.addAccess(ctx); err != nil {
+			return fmt.Errorf("preparing the demo: %w", err)
+		}
 		fmt.Fprintf(out, "Enrolling %d simulated devices …\n", c.Devices)
 		if err := run.enrol(ctx, g, c.Devices); err != nil {
 			return fmt.Errorf("enrolling the demo's devices: %w", err)

@@ -251,7 +251,7 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 	case fleet.KindSecret:
 		f.Type, f.Value, f.Autocomplete = "password", "", "new-password"
 		if f.Held = form.Value(f.Name); f.Held != "" {
-			f.Required, f.Placeholder = false, fleet.SecretShown
+			f.Placeholder = fleet.SecretShown
 			f.Hint = strings.TrimSpace(f.Hint + " " + q.T("profile.secret.keep"))
 		}
 	case fleet.KindProfile:
@@ -274,14 +274,19 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 	if len(fd.Options) > 0 && f.Type == "choices" && !slices.ContainsFunc(f.Options, func(o Option) bool { return o.Hint != "" }) {
 		f.Type = "select"
 	}
-	if fd.Supervised && slices.ContainsFunc(platforms, func(p fleet.Platform) bool { return p == fleet.IOS || p == fleet.IPadOS }) {
-		f.Hint = strings.TrimSpace(f.Hint + " " + q.T("profile.supervised"))
-	}
 	if fd.When != "" {
 		f.When = "settings." + fd.When
 		f.WhenSays = q.saysWhen(d, fd)
 	}
 	f.Note = q.saysWhere(fd, platforms)
+	phone := func(p fleet.Platform) bool { return p == fleet.IOS || p == fleet.IPadOS }
+	switch {
+	case !fd.Supervised || !slices.ContainsFunc(platforms, phone):
+	case f.Note == "" || slices.ContainsFunc(fd.Platforms, func(p fleet.Platform) bool { return !phone(p) }):
+		f.Note = strings.TrimSpace(f.Note + " " + q.T("profile.supervised"))
+	default:
+		f.Note = q.T("profile.supervised.only")
+	}
 	return f
 }
 

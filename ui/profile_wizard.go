@@ -449,6 +449,10 @@ func (w *wizard) makeOne(t fleet.ProfileType) (*fleet.Profile, error) {
 			return nil, err
 		}
 		settings["root"] = string(root.ID)
+		switch w.decl.Type {
+		case fleet.TypeWiFi, fleet.TypeVPN:
+			settings["purpose"] = string(w.decl.Type)
+		}
 		if own := strings.TrimSpace(w.form.Value("name")); own != "" {
 			name = w.T("profile.made.name.of", "name", own)
 		}

@@ -56,6 +56,9 @@ const roleIdentity = "identity"
 // identity renders an identity-certificate profile: SCEP at our own CA with a one-time challenge. Size and use of the key are the
 // profile's; the certificate itself is issued from fleet's record.
 func (r *rendering) identity(p *fleet.Profile) ([]any, error) {
+	if r.settings[p.ID].String("delivery") == fleet.DeliverPKCS12 {
+		return r.packedIdentity(p)
+	}
 	challenge := r.order.Secrets[p.ID]
 	if challenge == "" {
 		return nil, errors.New("no challenge for the identity")

@@ -149,6 +149,7 @@ func (r *rig) orderFor(d *fleet.Device, unit string, wanted ...*fleet.Profile) *
 				}
 				if p.ID == id && p.Type == fleet.TypeIdentity {
 					o.Secrets[id] = "CHALLENGE-" + string(id)
+					o.Packed = map[fleet.ProfileID]fleet.PackedIdentity{id: {PKCS12: []byte("file of " + id), Password: "opens it"}}
 				}
 			}
 		}
@@ -268,6 +269,7 @@ func TestGoldenProfiles(t *testing.T) {
 		{"ios_access_wifi", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, wifi(enterprise)}},
 		{"macos_person_wifi", fleet.MacOS, unitPerson, []*fleet.Profile{root, identity, mail(certificate), wifi(enterprise)}},
 		{"macos_access_wifi_ttls", fleet.MacOS, unitAccess, []*fleet.Profile{root, wifi(with(with(enterprise, "eap", "ttls"), "outer_identity", "anonymous"))}},
+		{"macos_access_pkcs12", fleet.MacOS, unitAccess, []*fleet.Profile{root, profileOf(t, "identity", fleet.TypeIdentity, map[string]any{"root": "root", "delivery": "pkcs12"})}},
 		{"ios_access_vpn", fleet.IOS, unitAccess, []*fleet.Profile{root, identity, vpn(always)}},
 		{"macos_access_vpn_password", fleet.MacOS, unitAccess, []*fleet.Profile{root, vpn(map[string]any{"sign_in": "password", "root": "root"})}},
 		{"ipados_vpn_secret", fleet.IPadOS, "vpn.vpn", []*fleet.Profile{vpn(map[string]any{"sign_in": "secret", "secret": "long shared secret", "local_id": "office"})}},

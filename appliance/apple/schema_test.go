@@ -324,6 +324,9 @@ func (s *schema) prose(c *checker, p dict) {
 	kind := p.text("PayloadType")
 	for k := range p {
 		network := kind == "com.apple.wifi.managed" && p["EAPClientConfiguration"] == nil // the key of the network, no person's password
+		if kind == "com.apple.security.pkcs12" {
+			continue // that of the file beside it
+		}
 		if strings.Contains(k, "Password") && !network && k != "OutgoingPasswordSameAsIncomingPassword" {
 			c.fault(kind, "holds a password key: %s", k)
 		}

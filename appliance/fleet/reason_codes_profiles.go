@@ -30,6 +30,7 @@ func profileReasonCodes() map[string][]string {
 		"email.existing-account-blocks":      nil,
 		"email.person-signs-in":              {"sign_in"},
 		"email.asked-again":                  {"devices"},
+		"identity.file-key":                  nil,
 		"identity.renewed-too-early":         {"lifetime"},
 		"profile.same-network":               {"other"},
 		"profile.same-app":                   {"other"},

@@ -25,7 +25,7 @@ func identityDeclaration() Declaration {
 			{Key: "san_upn", Kind: KindBool, Default: true, Group: "subject"},
 			// "scep": the device makes its key, which never leaves it. "pkcs12": we make key and certificate and send both, for devices that do
 			// not come through to SCEP.
-			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{Windows}, Group: "key", Advanced: true},
+			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{IOS, IPadOS, MacOS, Windows}, Group: "key", Advanced: true},
 			{Key: "key_size", Kind: KindChoice, Default: "2048", Required: true, Options: []string{"2048", "4096"}, Group: "key"},
 			{Key: "key_usage", Kind: KindChoice, Default: "both", Required: true, Options: []string{"signature", "encipherment", "both"}, Group: "key"},
 			{Key: "lifetime", Kind: KindDays, Default: 365, Min: 30, Max: 825, Group: "key"},
@@ -48,6 +48,9 @@ type PackedIdentity struct {
 }
 
 func checkIdentity(v Values) map[string]Reason {
+	if v.String("delivery") == "pkcs12" && v.String("key_size") != "2048" {
+		return map[string]Reason{"key_size": Why("identity.file-key")}
+	}
 	if life, before := v.Int("lifetime"), v.Int("renew_before"); life > 0 && before*2 > life {
 		return map[string]Reason{"renew_before": Why("identity.renewed-too-early", "lifetime", strconv.Itoa(life))}
 	}

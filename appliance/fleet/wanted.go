@@ -56,7 +56,7 @@ func (f *Fleet) wantedOf(c *config, d *Device, p *Person, in map[GroupID]bool) (
 			refuse(pr, StatusNotApplicable, r)
 			continue
 		}
-		if declarationOf(pr.Type).PerPerson && p == nil {
+		if p == nil && (declarationOf(pr.Type).PerPerson || len(c.uses[pr.ID]) > 0) { // filled in from a person
 			refuse(pr, StatusNotApplicable, Why("profile.no-person"))
 			continue
 		}

@@ -94,7 +94,9 @@ func listPayloadSpecs() map[string]payloadSpec {
 			minutesUntilFailedLoginReset:i changeAtNextAuth:b customRegex:D`)},
 		"com.apple.wifi.managed": {ios: true, mac: true, keys: spec(`SSID_STR:s HIDDEN_NETWORK:b AutoJoin:b CaptiveBypass:b EncryptionType:s Password:s
 			ProxyType:s PayloadCertificateUUID:s EAPClientConfiguration:D DisableAssociationMACRandomization:b IsHotspot:b`)},
-		"com.apple.webClip.managed": {ios: true, mac: true, keys: spec("URL:s! Label:s! Icon:d IsRemovable:b FullScreen:b Precomposed:b IgnoreManifestScope:b")},
+		"com.apple.vpn.managed":       {ios: true, mac: true, keys: spec("UserDefinedName:s! VPNType:s! VPNSubType:s IKEv2:D")},
+		"com.apple.applicationaccess": {ios: true, mac: true},
+		"com.apple.webClip.managed":   {ios: true, mac: true, userOnly: true, keys: spec("URL:s! Label:s! Icon:d IsRemovable:b FullScreen:b Precomposed:b IgnoreManifestScope:b")},
 	}
 }
 

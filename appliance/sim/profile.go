@@ -229,6 +229,11 @@ func (p *profile) resolve() *Refusal {
 		if ref := p.resolveIn(pl.kind, pl.body); ref != nil {
 			return ref
 		}
+		if ike, ok := pl.body["IKEv2"].(dict); ok {
+			if ref := p.resolveIn(pl.kind, ike); ref != nil {
+				return ref
+			}
+		}
 		if eap, ok := pl.body["EAPClientConfiguration"].(dict); ok {
 			if ref := p.resolveIn(pl.kind, eap); ref != nil {
 				return ref

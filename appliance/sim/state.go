@@ -25,6 +25,10 @@ type State struct {
 	Accounts     []Account
 	Certificates []Certificate
 	Declarations map[string]string // identifier → server token
+	Networks     []Network
+	VPNs         []VPN
+	WebLinks     []WebLink
+	Restrictions map[string]bool // Apple's key → what it is set to
 
 	PasscodeSet       bool
 	PasscodeCompliant bool // with the rules of all profiles
@@ -141,6 +145,7 @@ func (d *Apple) State() State {
 			s.Certificates = append(s.Certificates, certificateOf(c.cert, c.key != nil, i.identifier))
 		}
 	}
+	d.access(&s)
 	for _, a := range d.accounts {
 		s.Accounts = append(s.Accounts, a.Account)
 	}

@@ -30,6 +30,12 @@ func (r reader) checkValues(pl *payload) *Refusal {
 		return checkMail(pl.body)
 	case "com.apple.mobiledevice.passwordpolicy":
 		return r.checkPasscode(pl.body)
+	case "com.apple.wifi.managed":
+		return checkWiFi(pl.body)
+	case "com.apple.vpn.managed":
+		return r.checkVPN(pl.body)
+	case "com.apple.webClip.managed":
+		return checkWebClip(pl.body)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ muster.each("[data-wizard]", (form) => {
     const other = [...form.elements].find((el) => el.name === name && el.type !== "hidden");
     part.hidden = !want.split("|").includes(value(name)) || Boolean(other?.closest("[data-when][hidden]"));
   });
-  const sections = [...form.querySelectorAll("details.disclose")];
+  const sections = [...form.querySelectorAll("details.disclose, section[data-settings]")];
   const tidy = () => sections.forEach((d) => {
     const inside = [...d.querySelectorAll(".setting")];
     if (inside.length) d.hidden = inside.every((part) => part.hidden);
