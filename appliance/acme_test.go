@@ -276,7 +276,8 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 
 	// The authority is away: served as before, and a person is told.
 	clock.forward(2 * 24 * time.Hour)
-	for mood, code := range map[string]string{"down": "need.tls-unreachable", "limited": "need.tls-limited"} {
+	for _, away := range [][2]string{{"down", "need.tls-unreachable"}, {"limited", "need.tls-limited"}} {
+		mood, code := away[0], away[1]
 		c.mood.Store(mood)
 		w.looked()
 		n := w.need(code)
