@@ -103,7 +103,7 @@ func (f *Fleet) outsideNeeds(ctx context.Context, a Actor) ([]Need, error) {
 
 // warningCodes are the codes of all declared needs with their arguments, for ReasonCodes.
 func warningCodes() map[string][]string {
-	out := map[string][]string{}
+	out := keeperCodes()
 	for _, w := range warnings {
 		out[w.Code] = w.Args
 	}
