@@ -131,10 +131,11 @@ type things struct {
 
 // Every operation of the document is called with success at least once, by one administrator's working day.
 func TestEveryAPIRoute(t *testing.T) {
-	w := newWorld(t)
+	w, google := newWorldWithGoogle(t, func(*Config) {})
 	c := newClient(t, w)
 	var one thing
 	var many things
+	setUpGoogle(t, c, google)
 
 	c.call("GET", "/me", nil, 200, nil)
 	c.call("GET", "/overview", nil, 200, nil)
@@ -225,6 +226,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	c.call("GET", "/profiles/"+profile+"/status", nil, 200, nil)
 	c.call("GET", "/profiles/"+profile+"/counts", nil, 200, nil)
+	c.call("GET", dev+"/gaps", nil, 200, nil)
 	c.call("POST", dev+"/actions", map[string]any{"action": "sync"}, 201, &one)
 	c.call("GET", dev+"/actions/"+one.ID, nil, 200, nil)
 

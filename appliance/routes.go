@@ -28,7 +28,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	a.caRoutes(mux)
-	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
+	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Google: a.android, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)

@@ -103,13 +103,8 @@ func (a *Android) newEntry(ctx context.Context, e *fleet.Enrolment) (*Entry, err
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(tokenData{Enrolment: e.ID})
-	if err != nil {
-		return nil, err
-	}
 	life := max(e.TicketEnds.Sub(now), tokenLeast)
-	token, err := conn.createToken(ctx, conn.account.Enterprise, map[string]any{"policyName": rec.Policy, "duration": seconds(int(life.Seconds())),
-		"oneTimeOnly": true, "allowPersonalUsage": usage[e.Mode], "additionalData": string(data)})
+	token, err := conn.createToken(ctx, conn.account.Enterprise, tokenBody(rec.Policy, e.Mode, life, e.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +121,12 @@ func (a *Android) newEntry(ctx context.Context, e *fleet.Enrolment) (*Entry, err
 		return nil, err
 	}
 	return a.openToken(rec)
+}
+
+// tokenBody asks for a token that is good once, for one policy, and says whose it is.
+func tokenBody(policy string, m fleet.Mode, life time.Duration, e fleet.EnrolmentID) map[string]any {
+	data, _ := json.Marshal(tokenData{Enrolment: e}) // a text
+	return map[string]any{"policyName": policy, "duration": seconds(int(life.Seconds())), "oneTimeOnly": true, "allowPersonalUsage": usage[m], "additionalData": string(data)}
 }
 
 func (a *Android) openToken(rec *record) (*Entry, error) {

@@ -5,4 +5,9 @@ var androidTypes = map[ProfileType][]Target{
 	TypeEmail:       androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk has no person
 	TypeTrustedRoot: androids(),
 	TypePasscode:    androids(),
+	TypeWiFi:        androids(),
+	TypeApp:         androids(),
+	TypeWorkSharing: androids(ModeWorkProfile, ModeCompanyWorkProfile),
+	TypePersonalUse: androids(ModeCompanyWorkProfile),
+	TypeKiosk:       androids(ModeKiosk),
 }

@@ -15,6 +15,7 @@ func profileReasonCodes() map[string][]string {
 		"profile.type-not-on-platform":    {"type", "platform"},
 		"profile.platform-off":            {"platform"},
 		"profile.not-on-ownership":        {"platform", "ownership"},
+		"app.package":                     nil,
 		"profile.not-on-mode":             {"platform", "mode"},
 		"profile.setting-not-on-platform": {"type", "setting", "platform"},
 		"profile.chain-broken":            {"missing"},
