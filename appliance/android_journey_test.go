@@ -3,6 +3,7 @@ package appliance
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,19 +19,26 @@ type androids struct {
 
 func newAndroids(t *testing.T) *androids { return newAndroidsWith(t, true, func(*Config) {}) }
 
-// newAndroidsWith leaves notifications away where they are not wanted: devices are then looked over.
-func newAndroidsWith(t *testing.T, notified bool, change func(*Config)) *androids {
+// newWorldWithGoogle is a world that would reach the stand-in for Google, with nothing set up.
+func newWorldWithGoogle(t *testing.T, change func(*Config)) (*world, *sim.Google) {
 	t.Helper()
 	google, err := sim.NewGoogle()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { google.Close() })
-	w := &androids{google: google}
-	w.world = newWorldWith(t, t.TempDir(), func(c *Config) {
+	return newWorldWith(t, t.TempDir(), func(c *Config) {
 		c.Google = GoogleService{Management: google.URL(), PubSub: google.PubSubURL(), Roots: google.Roots(), PollEvery: 200 * time.Millisecond, Backoff: 5 * time.Millisecond, Rate: 500}
 		change(c)
-	})
+	}), google
+}
+
+// newAndroidsWith leaves notifications away where they are not wanted: devices are then looked over.
+func newAndroidsWith(t *testing.T, notified bool, change func(*Config)) *androids {
+	t.Helper()
+	w := &androids{}
+	w.world, w.google = newWorldWithGoogle(t, change)
+	google := w.google
 	in := fleet.GoogleInput{Kind: fleet.GoogleOwn, KeyFile: string(google.ServiceAccount())}
 	if notified {
 		in.Topic, in.Subscription = "projects/"+google.Project()+"/topics/muster", "projects/"+google.Project()+"/subscriptions/muster"
@@ -189,4 +197,178 @@ func (w *androids) enrolment(id fleet.DeviceID) fleet.EnrolmentID {
 		w.t.Fatal(err)
 	}
 	return d.Enrolment
+}
+
+// Company devices: what each mode can be told, and how each leaves.
+func TestAndroidCompanyDevices(t *testing.T) {
+	w := newAndroids(t)
+	f := w.Appliance.fleet
+	w.profile(fleet.TypePersonalUse, "Personal side", `{"camera":false,"days_off":7}`)
+	w.profile(fleet.TypeKiosk, "Front desk", `{"app":"com.example.kiosk"}`)
+	shared, sharedID := w.phone("Bram", fleet.ModeCompanyWorkProfile, sim.AndroidOptions{Seed: 11, Password: "2580"})
+	managed, managedID := w.phone("Carla", fleet.ModeFullyManaged, sim.AndroidOptions{Seed: 12, Password: "2580"})
+	kiosk, kioskID := w.phone("", fleet.ModeKiosk, sim.AndroidOptions{Seed: 13})
+	for id, name := range map[fleet.DeviceID]string{sharedID: "Personal side", kioskID: "Front desk"} {
+		w.eventually(name+" has arrived", func() bool {
+			return slices.Contains(w.succeeded(id), name) || w.statuses(id)[name].Status == fleet.StatusPending
+		})
+	}
+	if s := w.statuses(managedID)["Personal side"]; s.Status != fleet.StatusNotApplicable {
+		t.Errorf("rules for a personal side on a device without one: %s", s.Status)
+	}
+	for id, refused := range map[fleet.DeviceID][]fleet.ActionType{sharedID: {fleet.ActRestart}, managedID: {fleet.ActRetire}, kioskID: {fleet.ActRetire}} {
+		choices, err := f.ActionChoices(t.Context(), w.Actor, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range choices {
+			if c.Offered == slices.Contains(refused, c.Type) || c.Reason.Code == "" {
+				t.Errorf("%s on %s: offered %v, %q", c.Type, id, c.Offered, c.Reason.Code)
+			}
+		}
+	}
+
+	lock := w.act(managedID, fleet.ActLock)
+	w.eventually("the device is locked", func() bool { return managed.State().Locks == 1 && w.action(lock.ID).State == fleet.ActionDone })
+	reset := w.act(managedID, fleet.ActClearPasscode)
+	pin, err := f.RevealPIN(t.Context(), w.Actor, reset.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it has the new password", func() bool { return managed.State().Password == pin && w.action(reset.ID).State == fleet.ActionDone })
+	restart := w.act(managedID, fleet.ActRestart)
+	w.eventually("it was restarted", func() bool { return managed.State().Reboots == 1 && w.action(restart.ID).State == fleet.ActionDone })
+
+	w.act(sharedID, fleet.ActRetire)
+	w.act(managedID, fleet.ActWipe)
+	w.act(kioskID, fleet.ActDelete)
+	w.eventually("the work profile was given up", func() bool { return w.state(sharedID) == fleet.Retired })
+	w.eventually("the device was reset", func() bool { return w.state(managedID) == fleet.Wiped })
+	w.eventually("the kiosk is gone from the list", func() bool {
+		_, err := f.Device(t.Context(), w.Actor, kioskID)
+		return err != nil
+	})
+	if s := shared.State(); s.Enrolled || s.Resets != 0 {
+		t.Errorf("a device given up: enrolled %v, %d resets", s.Enrolled, s.Resets)
+	}
+	for _, phone := range []*sim.Android{managed, kiosk} {
+		if s := phone.State(); s.Enrolled || s.Resets != 1 {
+			t.Errorf("%s: enrolled %v, %d resets", s.Model, s.Enrolled, s.Resets)
+		}
+	}
+	for _, id := range []fleet.DeviceID{sharedID, managedID, kioskID} {
+		if r := w.receipt(id); r.Outcome != "proved" {
+			t.Errorf("receipt of %s is %q: %+v", r.Name, r.Outcome, r.Rows)
+		}
+	}
+	for _, c := range w.google.Complaints() {
+		t.Errorf("Google complains: %s", c)
+	}
+}
+
+// action reads an action.
+func (w *androids) action(id fleet.ActionID) *fleet.Action {
+	w.t.Helper()
+	a, err := w.Appliance.fleet.Action(w.t.Context(), w.Actor, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// Trouble at Google holds things up and loses nothing: without notifications, with quota errors, broken answers, a token that ended, an
+// answer that was lost after the deed, no network at all, and a restart of ours in between.
+func TestAndroidThroughTrouble(t *testing.T) {
+	w := newAndroidsWith(t, false, func(*Config) {})
+	phone, id := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 21, Password: "2580"})
+	w.google.Answer(1, sim.GoogleTrouble{Path: "PATCH", Status: 429, RetryAfter: 0})
+	w.google.Answer(2, sim.GoogleTrouble{Path: "PATCH", Status: 502, HTML: true})
+	w.google.Answer(1, sim.GoogleTrouble{Path: "/policies/", Status: 503, After: true})
+	w.google.ExpireTokens()
+	w.profile(fleet.TypeEmail, "Mail through trouble", `{"account":"exchange","host":"mail.noordhaven.example"}`)
+	w.eventually("the mail arrives all the same", func() bool { return slices.Contains(w.succeeded(id), "Mail through trouble") })
+
+	w.google.Unreachable(true)
+	lock := w.act(id, fleet.ActLock)
+	w.eventually("what hinders it can be seen", func() bool {
+		s, err := w.Appliance.fleet.Standing(t.Context(), w.Actor, id)
+		return err == nil && s.Reason.Code == "android.google-unreachable"
+	})
+	w.restart()
+	w.google.Unreachable(false)
+	w.eventually("the lock is carried out once", func() bool { return w.action(lock.ID).State == fleet.ActionDone })
+	if n := phone.State().Locks; n != 1 {
+		t.Errorf("locked %d times", n)
+	}
+
+	w.google.Answer(1, sim.GoogleTrouble{Path: ":issueCommand", Status: 500, After: true}) // it was sent, and nobody heard
+	lock = w.act(id, fleet.ActLock)
+	w.eventually("a lost answer is found again", func() bool { return w.action(lock.ID).State == fleet.ActionDone })
+	if n := phone.State().Locks; n != 2 {
+		t.Errorf("locked %d times, want twice: a command was sent again that had been taken", n)
+	}
+}
+
+// Notifications come twice, out of order, or not at all. A person removes the work profile by themselves, which nobody is told; when they enrol
+// anew, the former life is closed with a receipt.
+func TestAndroidNotificationsAndFarewell(t *testing.T) {
+	w := newAndroids(t)
+	w.google.Change(func(c *sim.GoogleConditions) {
+		c.Duplicated, c.Shuffled, c.Oddities, c.NotModified = true, true, true, true
+	})
+	w.profile(fleet.TypePasscode, "Password first", `{"min_length":4}`)
+	phone, id := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 31, Mood: sim.AndroidMood{RefusesPassword: true}})
+	w.eventually("it waits for the person", func() bool { return w.statuses(id)["Password first"].Status == fleet.StatusWaitsPerson })
+	if r := w.statuses(id)["Password first"].Reason.Code; r != "android.not.password" {
+		t.Errorf("the reason is %q", r)
+	}
+	phone.SetPassword("97531")
+	w.eventually("the password meets the rules", func() bool { return w.statuses(id)["Password first"].Status == fleet.StatusSucceeded })
+	gaps, err := w.Appliance.fleet.FactGaps(t.Context(), w.Actor, id)
+	if err != nil || !slices.ContainsFunc(gaps, func(g fleet.FactGap) bool {
+		return g.Key == fleet.FactWiFiMAC && g.Reason.Code == "android.gap.personal-12"
+	}) {
+		t.Errorf("gaps: %+v, %v", gaps, err)
+	}
+
+	first := w.enrolment(id)
+	if err := phone.RemoveWorkProfile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	entry, err := w.Appliance.android.NewEntry(t.Context(), w.ticket("Anna", fleet.ModeWorkProfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := phone.EnrolToken(t.Context(), entry.Token); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the phone has a new life", func() bool { return w.state(id) == fleet.Managed && w.enrolment(id) != first })
+	l, err := w.Appliance.fleet.Receipts(t.Context(), w.Actor, id, fleet.ListQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(l.Items, func(r *fleet.Receipt) bool { return r.Enrolment == first && r.Closed != nil }) {
+		t.Errorf("no receipt of the first life among %d", len(l.Items))
+	}
+}
+
+// Google drops a command for a device that stays off, and tells nobody: it is seen by the clock and sent again, and the device obeys once.
+func TestAndroidCommandRunsOut(t *testing.T) {
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	w := newAndroidsWith(t, false, func(c *Config) { c.Clock = clock })
+	w.google.SetClock(clock)
+	phone, id := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 41, Password: "2580"})
+	w.eventually("the phone is managed", func() bool { return w.state(id) == fleet.Managed })
+	issued := func() int { return w.google.Counts().Methods["enterprises.devices.issueCommand"] }
+	phone.SetOffline(true)
+	lock := w.act(id, fleet.ActLock)
+	w.eventually("the command is with Google", func() bool { return issued() == 1 && w.action(lock.ID).State == fleet.ActionAcknowledged })
+	ahead.Store(int64(70 * time.Minute))
+	w.eventually("it ran out and was sent again", func() bool { return issued() == 2 })
+	phone.SetOffline(false)
+	w.eventually("the phone is locked", func() bool { return w.action(lock.ID).State == fleet.ActionDone })
+	if n := phone.State().Locks; n != 1 {
+		t.Errorf("locked %d times", n)
+	}
 }

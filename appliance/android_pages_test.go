@@ -224,6 +224,9 @@ func (w *androids) live(d *sim.Android) (id fleet.DeviceID) {
 	return id
 }
 
+// looksOf pairs a mode with a language and a theme, so that each is looked at without looking at everything four times.
+var looksOf = map[fleet.Mode][2]string{fleet.ModeWorkProfile: {"nl", "dark"}, fleet.ModeKiosk: {"en", "light"}}
+
 // The pages that the person of an Android sees hold in a browser: both languages and themes, wide and on a phone, before and after accepting.
 func TestAndroidPeoplesPages(t *testing.T) {
 	b := uitest.Start(t)
@@ -237,26 +240,25 @@ func TestAndroidPeoplesPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for lang, scheme := range map[string]string{"en": "light", "nl": "dark"} {
-			tab := b.Open(t, w.Appliance.config.URL+"/enroll/"+code, uitest.View{Lang: lang})
-			look := func(name string) {
-				t.Helper()
-				for _, width := range []int64{1280, 360} {
-					tab.Run(t, emulation.SetDeviceMetricsOverride(width, 800, 1, width < 500), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
-					tab.Check(t)
-					tab.Shot(t, fmt.Sprintf("android_%s_%s.%s-%s-%d", name, mode, lang, scheme, width))
-				}
+		lang, scheme := looksOf[mode][0], looksOf[mode][1]
+		tab := b.Open(t, w.Appliance.config.URL+"/enroll/"+code, uitest.View{Lang: lang})
+		look := func(name string) {
+			t.Helper()
+			for _, width := range []int64{1280, 360} {
+				tab.Run(t, emulation.SetDeviceMetricsOverride(width, 800, 1, width < 500), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+				tab.Check(t)
+				tab.Shot(t, fmt.Sprintf("android_%s_%s.%s-%s-%d", name, mode, lang, scheme, width))
 			}
-			look("enrol")
-			tab.Click(t, `[name="accept"]`)
-			tab.Submit(t, `[data-step="accept"] button`)
-			var there bool
-			tab.Eval(t, `!!document.querySelector('[data-step="android"], [data-qr]')`, &there)
-			if !there {
-				t.Errorf("%s, %s: nothing to go on with after accepting", mode, lang)
-			}
-			tab.Run(t, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = true)`, nil))
-			look("install")
 		}
+		look("enrol")
+		tab.Click(t, `[name="accept"]`)
+		tab.Submit(t, `[data-step="accept"] button`)
+		var there bool
+		tab.Eval(t, `!!document.querySelector('[data-step="android"], [data-qr]')`, &there)
+		if !there {
+			t.Errorf("%s, %s: nothing to go on with after accepting", mode, lang)
+		}
+		tab.Run(t, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = true)`, nil))
+		look("install")
 	}
 }

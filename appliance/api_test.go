@@ -131,10 +131,11 @@ type things struct {
 
 // Every operation of the document is called with success at least once, by one administrator's working day.
 func TestEveryAPIRoute(t *testing.T) {
-	w := newWorld(t)
+	w, google := newWorldWithGoogle(t, func(*Config) {})
 	c := newClient(t, w)
 	var one thing
 	var many things
+	setUpGoogle(t, c, google)
 
 	c.call("GET", "/me", nil, 200, nil)
 	c.call("GET", "/overview", nil, 200, nil)
@@ -225,6 +226,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	c.call("GET", "/profiles/"+profile+"/status", nil, 200, nil)
 	c.call("GET", "/profiles/"+profile+"/counts", nil, 200, nil)
+	c.call("GET", dev+"/gaps", nil, 200, nil)
 	c.call("POST", dev+"/actions", map[string]any{"action": "sync"}, 201, &one)
 	c.call("GET", dev+"/actions/"+one.ID, nil, 200, nil)
 
@@ -280,6 +282,11 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	c.call("DELETE", "/settings/windows-push", nil, 204, nil)
 	c.call("GET", "/settings/push", nil, 200, nil)
+	var tlsSettings map[string]any
+	c.call("GET", "/settings/tls", nil, 200, &tlsSettings)
+	delete(tlsSettings, "certificates")
+	c.call("PUT", "/settings/tls", tlsSettings, 200, nil)
+	c.call("POST", "/settings/tls/renew", nil, 204, nil)
 	var csr struct{ Request string }
 	c.call("POST", "/settings/push/request", nil, 201, &csr)
 	renewed, err := w.APNs.SignPush([]byte(csr.Request), demoTopic)

@@ -119,7 +119,7 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 			return fmt.Errorf("preparing the demo: %w", err)
 		}
 		fmt.Fprintf(out, "Enrolling %d simulated devices …\n", c.Devices)
-		if err := run.enrol(ctx, g, c.Devices); err != nil {
+		if err := run.enrol(ctx, g, castOf(c.Devices)); err != nil {
 			return fmt.Errorf("enrolling the demo's devices: %w", err)
 		}
 		key := randomKey()

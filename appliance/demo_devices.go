@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,18 +81,24 @@ var parts = []part{
 	{person: "Farid", name: "Farid's Android", android: fleet.ModeWorkProfile, ownership: fleet.Personal, weak: true},
 }
 
+// castOf is so many parts: those that show something first, then more of the same, obedient.
+func castOf(count int) []part {
+	cast := slices.Clone(parts[:min(count, len(parts))])
+	for i := len(parts); i < count; i++ {
+		like := parts[i%8]
+		cast = append(cast, part{person: like.person, name: fmt.Sprintf("%s %d", like.kind, i+1), kind: like.kind, ownership: fleet.Corporate})
+	}
+	return cast
+}
+
 // enrol invites a person for each device and lets the device go through the enrolment page. Devices then live in g.
-func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, count int) error {
+func (d *DemoRun) enrol(ctx context.Context, g *errgroup.Group, cast []part) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(d.Appliance.pki.Root())
-	keys := sim.NewKeys(2048, 3*count, 2)
+	keys := sim.NewKeys(2048, 3*len(cast), 2)
 	enrolling, enrolCtx := errgroup.WithContext(ctx)
 	enrolling.SetLimit(2)
-	for i := range count {
-		p := parts[i%len(parts)]
-		if i >= len(parts) { // more of the same, obedient
-			p = part{person: parts[i%8].person, name: fmt.Sprintf("%s %d", parts[i%8].kind, i+1), kind: parts[i%8].kind, ownership: fleet.Corporate}
-		}
+	for i, p := range cast {
 		dev := &DemoDevice{part: p}
 		if p.android != "" {
 			dev.Phone = sim.NewAndroid(sim.AndroidOptions{Google: d.Google, Seed: int64(i + 1), Roots: roots, FactoryNew: p.android != fleet.ModeWorkProfile, Password: p.passcode,

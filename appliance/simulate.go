@@ -34,6 +34,9 @@ func ParseSimulate(args []string, out io.Writer) (SimulateConfig, error) {
 	if err := parse(fs, args, out); err != nil {
 		return SimulateConfig{}, err
 	}
+	if c.Platform == "android" {
+		return SimulateConfig{}, UsageError{"an Android talks to Google, not to its server, so none can be simulated against a server elsewhere: muster demo shows them, with a stand-in for Google"}
+	}
 	if c.URL == "" || c.Count < 1 || !slices.Contains([]string{"ios", "macos", "windows"}, c.Platform) {
 		return SimulateConfig{}, UsageError{"simulate needs --url LINK, --platform ios, macos or windows, and --count of at least 1"}
 	}

@@ -72,7 +72,8 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
 		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/windows", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
-		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android"}
+		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android", "/about/work-profile"}
+	all = append(all, "/settings/tls")
 	all = append(all, "/settings/backup", "/settings/backup/key", "/restored")
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
@@ -213,13 +214,14 @@ func TestWalk(t *testing.T) {
 	w.device(sim.Options{Kind: sim.IPhone, Seed: 3, ManualAccount: "carla@noordhaven.example"}, "Carla", fleet.Personal)
 	_, leaver := w.device(sim.Options{Kind: sim.IPhone, Seed: 4}, "Eva", fleet.Personal)
 	delivered(leaver)
-	d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, leaver, fleet.ActRetire, fleet.ActionOptions{}, d.Name); err != nil {
-		t.Fatal(err)
-	}
+	w.eventually("the leaver's name has settled, and confirms", func() bool {
+		d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Appliance.fleet.Act(t.Context(), w.Actor, leaver, fleet.ActRetire, fleet.ActionOptions{}, d.Name)
+		return err == nil
+	})
 	w.eventually("the leaver is retired", func() bool {
 		d, err := w.Appliance.fleet.Device(t.Context(), w.Actor, leaver)
 		return err == nil && d.State == fleet.Retired

@@ -32,7 +32,7 @@ func (a *Authority) CRL(ctx context.Context) ([]byte, error) {
 	defer a.crl.mu.Unlock()
 	now := a.now()
 	revision := a.revisions.Load()
-	if a.crl.der != nil && a.crl.revision == revision && now.Before(a.crl.until) {
+	if a.crl.der != nil && a.crl.revision == revision && now.Before(a.crl.until) && a.crl.until.Sub(now) <= crlLife/2 { // else the clock was set back
 		return a.crl.der, nil
 	}
 	list := &x509.RevocationList{ThisUpdate: now.UTC(), NextUpdate: now.Add(crlLife).UTC()}

@@ -70,9 +70,11 @@ func (a *Authority) current(ctx context.Context, r *role) (identity, error) {
 	return made, nil
 }
 
-// fresh says whether less than half of the certificate's life is over.
+// fresh says whether less than half of the certificate's life is over, and it has begun: one that was made while the clock ran ahead is of no use
+// once the clock is right.
 func (a *Authority) fresh(c *x509.Certificate) bool {
-	return a.now().Before(c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2))
+	now := a.now()
+	return !now.Before(c.NotBefore) && now.Before(c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore)/2))
 }
 
 func (a *Authority) makeRole(r *role) (identity, error) {

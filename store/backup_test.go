@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -382,5 +384,67 @@ func TestInterruptedSwapIsCarriedThrough(t *testing.T) {
 				t.Errorf("left: %v", left)
 			}
 		})
+	}
+}
+
+// BenchmarkBackup writes and reads back a store with ten records and thirty index entries for each of 2,000 devices (MUSTER_LONG=1: 100,000), and reports
+// the memory that it takes beyond what was in use before.
+func BenchmarkBackup(b *testing.B) {
+	devices := 2_000
+	if os.Getenv("MUSTER_LONG") == "1" {
+		devices = 100_000
+	}
+	db := openStore(b, "")
+	insertRows(b, db, devices)
+	_, to := recovery(b)
+	var before, now runtime.MemStats
+	for b.Loop() {
+		debug.FreeOSMemory()
+		runtime.ReadMemStats(&before)
+		stop, most := make(chan struct{}), make(chan uint64)
+		go func() {
+			var peak uint64
+			for {
+				runtime.ReadMemStats(&now)
+				peak = max(peak, now.HeapInuse+now.StackInuse)
+				select {
+				case <-stop:
+					most <- peak
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		}()
+		began := time.Now()
+		_, sum := backUp(b, db, to)
+		took := time.Since(began)
+		close(stop)
+		peak := <-most
+		b.ReportMetric(float64(peak-min(peak, before.HeapInuse+before.StackInuse))/1e6, "MB-extra")
+		b.ReportMetric(float64(sum.Bytes)/1e6, "MB-file")
+		b.ReportMetric(float64(sum.Entries), "entries")
+		b.ReportMetric(took.Seconds(), "s/backup")
+	}
+}
+
+// insertRows writes what so many devices have.
+func insertRows(b *testing.B, db *store.DB, devices int) {
+	b.Helper()
+	note := strings.Repeat("a fact of a device ", 10)
+	for d := 0; d < devices; d += 10 {
+		err := db.Update(b.Context(), func(tx store.Tx) error {
+			for i := d; i < d+10; i++ {
+				for j := range 10 {
+					id := fmt.Sprintf("%06d-%02d", i, j)
+					if err := gadgets.Put(tx, &gadget{ID: id, Serial: id, Owner: fmt.Sprint(i), Tags: []string{"t" + fmt.Sprint(j)}, Note: note}); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

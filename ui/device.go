@@ -17,6 +17,7 @@ type deviceDomain interface {
 	RetryProfile(ctx context.Context, a fleet.Actor, d fleet.DeviceID, p fleet.ProfileID) error
 	Timeline(ctx context.Context, a fleet.Actor, id fleet.DeviceID, q fleet.ListQuery) (fleet.List[*fleet.Event], error)
 	Facts(ctx context.Context, a fleet.Actor, id fleet.DeviceID) ([]fleet.Fact, error)
+	FactGaps(ctx context.Context, a fleet.Actor, id fleet.DeviceID) ([]fleet.FactGap, error)
 	Apps(ctx context.Context, a fleet.Actor, id fleet.DeviceID) ([]fleet.App, error)
 	UpdateDevice(ctx context.Context, a fleet.Actor, id fleet.DeviceID, in fleet.DeviceInput) (*fleet.Device, error)
 }
@@ -54,6 +55,7 @@ type devicePage struct {
 	Earlier  string // address of the whole timeline; "" when it is all here
 	Facts    []factGroup
 	Apps     []fleet.App
+	Gaps     []FactLine // facts that such a device cannot give, and why
 	Never    []string
 	Kept     []string // facts that are not taken because the device is personal
 	Topics   string   // of its live parts
@@ -150,8 +152,8 @@ func (q *Request) deviceAbout(page *devicePage, _ []fleet.ProfileStatus) error {
 		add("person", q.T("device.about.person.none"), false)
 	}
 	add("ownership", q.word("ownership", string(d.Ownership)), false)
-	if d.Mode != fleet.ModeDevice {
-		add("mode", q.word("mode", string(d.Mode)), false)
+	if d.Platform == fleet.Android {
+		add("mode", template.HTML(template.HTMLEscapeString(q.word("mode", string(d.Mode)))+` · <a href="/help/android">`+template.HTMLEscapeString(q.T("device.about.mode.means"))+`</a>`), false)
 	}
 	add("model", model, false)
 	add("system", systemWord(d.Platform, d.OSVersion), false)

@@ -105,6 +105,13 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 		return err
 	}
 	slices.SortStableFunc(page.Apps, func(a, b fleet.App) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	gaps, err := q.ui.fleet.FactGaps(q.Context(), q.Actor, page.Device.ID)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		page.Gaps = append(page.Gaps, FactLine{Name: q.factName(page.Device.Platform, g.Key), Value: q.Say(g.Reason)})
+	}
 	target := page.Device.Target()
 	if target.Ownership != fleet.Personal {
 		return nil
@@ -180,6 +187,9 @@ func (q *Request) factValue(d fleet.FactDeclaration, v any) any {
 	case []string:
 		return strings.Join(v, ", ")
 	case string:
+		if key := "device.fact." + string(d.Key) + ".is." + v; q.Words.Has(key) {
+			return q.T(key)
+		}
 		if t, err := time.Parse(time.RFC3339, v); err == nil && kind == "time" {
 			return timeElement(q.Words, t, q.Words.DateTime, false, false)
 		}

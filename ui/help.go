@@ -11,6 +11,7 @@ func (u *UI) helpRoutes() {
 	u.admin("GET /help/collected", u.helpCollected)
 	u.admin("GET /help/roles", u.helpRoles)
 	u.admin("GET /help/android", u.helpAndroid)
+	u.open("GET "+workProfilePath, u.workProfile)
 }
 
 type helpTopic struct{ Href, Icon, Word, Text string }

@@ -240,6 +240,8 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 		f.Type = "choices"
 	case fleet.KindCertificate:
 		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 8, true, ".pem,.crt,.cer,.der"
+	case fleet.KindJSON:
+		f.Type, f.Mono, f.Rows = "textarea", true, 8
 	case fleet.KindURL:
 		f.Type = "url"
 	case fleet.KindHosts:

@@ -27,30 +27,39 @@ func (t *turn) act(ctx context.Context, o *fleet.Order) (*fleet.Answer, error) {
 	if o.Action == nil {
 		return &fleet.Answer{Order: o.ID, Outcome: fleet.Malformed, Reason: why(codeRender)}, nil
 	}
-	var body map[string]any
-	life := keepCommand
-	switch o.Action.Type {
-	case fleet.ActLock:
-		body = map[string]any{"type": "LOCK"}
-	case fleet.ActClearPasscode:
-		body = map[string]any{"type": "RESET_PASSWORD", "newPassword": o.PIN, "resetPasswordFlags": []string{"LOCK_NOW"}}
-	case fleet.ActRestart:
-		body, life = map[string]any{"type": "REBOOT"}, keepRestart
-	case fleet.ActWipe:
-		body, life = wipeCommand(o.Action.Options.Message), keepRemoval
-	default:
+	body, life := commandFor(o.Action, o.PIN)
+	if body == nil {
 		return &fleet.Answer{Order: o.ID, Outcome: fleet.Malformed, Reason: why(codeRender)}, nil
 	}
-	return t.command(ctx, o.ID, string(o.Action.ID), body, life, o.Action.Type == fleet.ActWipe)
+	return t.command(ctx, o.ID, string(o.Action.ID), body, life, life == keepRemoval)
 }
 
-// unenrol ends management: of a personal device the work profile goes, a company's device is given up to its person.
-func (t *turn) unenrol(ctx context.Context, o *fleet.Order) (*fleet.Answer, error) {
-	body := map[string]any{"type": "RELINQUISH_OWNERSHIP"}
-	if t.rec.Mode != fleet.ModeCompanyWorkProfile {
-		body = wipeCommand("")
+// commandFor is the command of an action and how long Google is to keep it; nil for an action that is none.
+func commandFor(a *fleet.Action, pin string) (map[string]any, time.Duration) {
+	switch a.Type {
+	case fleet.ActLock:
+		return map[string]any{"type": "LOCK"}, keepCommand
+	case fleet.ActClearPasscode:
+		return map[string]any{"type": "RESET_PASSWORD", "newPassword": pin, "resetPasswordFlags": []string{"LOCK_NOW"}}, keepCommand
+	case fleet.ActRestart:
+		return map[string]any{"type": "REBOOT"}, keepRestart
+	case fleet.ActWipe, fleet.ActDelete: // where only a factory reset is possible, deleting is one
+		return wipeCommand(a.Options.Message), keepRemoval
 	}
-	return t.command(ctx, o.ID, unenrolKey, body, keepRemoval, true)
+	return nil, 0
+}
+
+// unenrol ends management.
+func (t *turn) unenrol(ctx context.Context, o *fleet.Order) (*fleet.Answer, error) {
+	return t.command(ctx, o.ID, unenrolKey, endCommand(t.rec.Mode), keepRemoval, true)
+}
+
+// endCommand ends management: of a personal device the work profile goes, a company's device with one is given up to its person.
+func endCommand(m fleet.Mode) map[string]any {
+	if m == fleet.ModeCompanyWorkProfile {
+		return map[string]any{"type": "RELINQUISH_OWNERSHIP"}
+	}
+	return wipeCommand("")
 }
 
 // wipeCommand takes the work profile off a personal device, and resets any other. Its parameters are always there: without them Google refuses it.

@@ -103,13 +103,8 @@ func (a *Android) newEntry(ctx context.Context, e *fleet.Enrolment) (*Entry, err
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(tokenData{Enrolment: e.ID})
-	if err != nil {
-		return nil, err
-	}
 	life := max(e.TicketEnds.Sub(now), tokenLeast)
-	token, err := conn.createToken(ctx, conn.account.Enterprise, map[string]any{"policyName": rec.Policy, "duration": seconds(int(life.Seconds())),
-		"oneTimeOnly": true, "allowPersonalUsage": usage[e.Mode], "additionalData": string(data)})
+	token, err := conn.createToken(ctx, conn.account.Enterprise, tokenBody(rec.Policy, e.Mode, life, e.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +123,12 @@ func (a *Android) newEntry(ctx context.Context, e *fleet.Enrolment) (*Entry, err
 	return a.openToken(rec)
 }
 
+// tokenBody asks for a token that is good once, for one policy, and says whose it is.
+func tokenBody(policy string, m fleet.Mode, life time.Duration, e fleet.EnrolmentID) map[string]any {
+	data, _ := json.Marshal(tokenData{Enrolment: e}) // a text
+	return map[string]any{"policyName": policy, "duration": seconds(int(life.Seconds())), "oneTimeOnly": true, "allowPersonalUsage": usage[m], "additionalData": string(data)}
+}
+
 func (a *Android) openToken(rec *record) (*Entry, error) {
 	plain, err := a.db.Sealer().Open(records.Name(), string(rec.Enrolment), rec.Token.Sealed)
 	if err != nil {
@@ -142,7 +143,14 @@ func (a *Android) openToken(rec *record) (*Entry, error) {
 
 // claim takes in a device that Google says has enrolled. One that cannot be let in is put out again at once: a work profile goes, and a company's
 // device is as new as it was. A device of which nothing is known here is left alone: an older backup may have been restored.
+//
+// Its notification and a look at all devices may find it at the same moment: one of them takes it in.
 func (a *Android) claim(ctx context.Context, conn *connection, name string) error {
+	a.claiming.Lock()
+	defer a.claiming.Unlock()
+	if known, err := a.recordOfDevice(ctx, name); err != nil || known != nil {
+		return err
+	}
 	d, err := conn.getDevice(ctx, laneOrder, name)
 	if is(err, http.StatusNotFound) {
 		return nil

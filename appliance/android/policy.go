@@ -38,7 +38,7 @@ type rendering struct {
 	person    *fleet.Person
 	facts     []fleet.FactKey // that may be taken
 	root      *x509.Certificate
-	identity  func(p *fleet.Profile) (string, error) // PKCS #12 of an identity profile in base64; nil while only keys are compared
+	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 }
 
 // workProfile says whether there are two sides to the device.
@@ -55,9 +55,16 @@ var renderers map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, erro
 
 func init() {
 	renderers = map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, error){
-		fleet.TypeTrustedRoot: (*rendering).trustedRoot,
-		fleet.TypePasscode:    (*rendering).passcode,
-		fleet.TypeEmail:       (*rendering).email,
+		fleet.TypeTrustedRoot:  (*rendering).trustedRoot,
+		fleet.TypePasscode:     (*rendering).passcode,
+		fleet.TypeEmail:        (*rendering).email,
+		fleet.TypeWiFi:         (*rendering).wifi,
+		fleet.TypeApp:          (*rendering).app,
+		fleet.TypeWorkSharing:  (*rendering).workSharing,
+		fleet.TypePersonalUse:  (*rendering).personalUse,
+		fleet.TypeKiosk:        (*rendering).kiosk,
+		fleet.TypeCustom:       (*rendering).custom,
+		fleet.TypeRestrictions: (*rendering).restrictions,
 	}
 }
 
@@ -86,6 +93,7 @@ func (r *rendering) base() tree {
 // policy renders what is wanted of a device. Profiles that contradict each other were found before (see Conflicts); should any be left, the later
 // one in the order of delivery counts.
 func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
+	r.know(profiles)
 	t := r.base()
 	for _, p := range profiles {
 		part, err := r.part(p)
@@ -96,6 +104,14 @@ func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
 	}
 	t.finish()
 	return t, nil
+}
+
+// know lets profiles be referred to.
+func (r *rendering) know(list []*fleet.Profile) {
+	r.profiles = make(map[fleet.ProfileID]*fleet.Profile, len(list))
+	for _, p := range list {
+		r.profiles[p.ID] = p
+	}
 }
 
 // part is what one profile adds.
@@ -222,6 +238,7 @@ func (a *Android) Conflicts(d *fleet.Device, person *fleet.Person, wanted []*fle
 		return nil
 	}
 	r := &rendering{mode: d.Mode, ownership: d.Ownership, person: person, root: a.rootCertificate()}
+	r.know(wanted)
 	parts := make([]tree, len(wanted))
 	for i, p := range wanted {
 		parts[i], _ = r.part(p) // what cannot be rendered is told when it is

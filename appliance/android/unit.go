@@ -27,12 +27,19 @@ func (a *Android) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit
 }
 
 // Applies says whether a profile can be delivered to a target, and why not. Whether the mode knows the type stands in its declaration.
-func (a *Android) Applies(p *fleet.Profile, _ fleet.Target) (bool, fleet.Reason) {
+func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason) {
 	if renderers[p.Type] == nil {
 		return false, why("android.not-applicable.type", "type", string(p.Type))
 	}
-	if p.Type == fleet.TypeEmail {
+	switch p.Type {
+	case fleet.TypeEmail:
 		return emailApplies(p.Values())
+	case fleet.TypeWiFi:
+		return wifiApplies(p.Values())
+	case fleet.TypeCustom:
+		return customApplies(p.Values(), t)
+	case fleet.TypeApp:
+		return appApplies(p.Values(), t)
 	}
 	return true, fleet.Reason{}
 }

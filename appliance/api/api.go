@@ -15,6 +15,7 @@ import (
 // Config holds what the API needs. All fields are required.
 type Config struct {
 	Fleet   *fleet.Fleet
+	Google  Google
 	Words   *words.Catalogue
 	Logger  *slog.Logger
 	Version string

@@ -20,7 +20,7 @@ type route struct {
 	Raw          func(context.Context, *call) error // writes the answer itself
 }
 
-var routes = concat(meRoutes, peopleRoutes, groupRoutes, invitationRoutes, deviceRoutes, profileRoutes, certificateRoutes, termsRoutes, auditRoutes, adminRoutes, settingsRoutes, jobRoutes, ruleRoutes, backupRoutes)
+var routes = concat(meRoutes, peopleRoutes, groupRoutes, invitationRoutes, deviceRoutes, profileRoutes, certificateRoutes, termsRoutes, auditRoutes, adminRoutes, settingsRoutes, googleRoutes, jobRoutes, ruleRoutes, backupRoutes)
 
 func concat(tables ...[]route) []route {
 	var all []route

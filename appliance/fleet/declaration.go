@@ -26,6 +26,7 @@ const (
 	KindCertificate = "certificate" // text: PEM, or DER in base64; kept as PEM
 	KindProfile     = "profile"     // id of another profile, of type RefType
 	KindSecret      = "secret"      // sealed at rest and never shown again: see secret_field.go
+	KindJSON        = "json"        // an object; templates may stand in its texts
 	KindPicture     = "picture"     // PNG in base64, square
 	KindDocument    = "document"    // text of several lines, Max bytes
 	KindHosts       = "hosts"       // host names, with * for a label, kept with one blank between them
@@ -45,6 +46,9 @@ var declarations = []Declaration{
 	passcodeDeclaration(),
 	restrictionsDeclaration(),
 	appDeclaration(),
+	workSharingDeclaration(),
+	personalUseDeclaration(),
+	kioskDeclaration(),
 	customDeclaration(),
 }
 
@@ -154,6 +158,10 @@ func (d Declaration) check(raw json.RawMessage, platforms []Platform, known *kno
 			}
 			continue
 		}
+		if known.elsewhere(fd, given[fd.Key], out) {
+			bad.put("settings."+fd.Key, "secret.other-place")
+			continue
+		}
 		if x, ok = fd.check(x, platforms, bad); ok {
 			out[fd.Key] = x
 		}
@@ -198,6 +206,8 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 		return fd.checkCertificate(name, s, bad)
 	}
 	switch fd.Kind {
+	case KindJSON:
+		return fd.checkJSON(name, s, bad)
 	case KindSecret:
 		return s, fd.checkSecret(name, s, bad)
 	case KindPicture:

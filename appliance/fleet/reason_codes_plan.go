@@ -111,7 +111,7 @@ func planReasonCodes() map[string][]string {
 // ReasonCodes are all codes that the domain says, with the names of their arguments. Platform packages add their own.
 func ReasonCodes() map[string][]string {
 	out := map[string][]string{}
-	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), warningCodes(), jobReasonCodes(), backupReasonCodes()} {
+	for _, list := range []map[string][]string{orgReasonCodes(), profileReasonCodes(), planReasonCodes(), warningCodes(), jobReasonCodes(), backupReasonCodes(), googleReasonCodes(), androidReasonCodes()} {
 		for code, args := range list {
 			out[code] = args
 		}

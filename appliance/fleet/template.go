@@ -104,7 +104,7 @@ func Fill(p *Profile, person *Person) (Values, error) {
 		if !ok || !in.Counts(d, fd) {
 			continue
 		}
-		if s, isText := x.(string); isText && fd.Template {
+		if s, isText := x.(string); isText && fd.Template && fd.Kind != KindJSON { // that is filled text by text, so that no name can break its form
 			filled, err := fillText(s, person)
 			if err != nil {
 				return nil, err

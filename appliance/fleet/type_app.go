@@ -11,15 +11,18 @@ import (
 //
 // "msi" is a Windows Installer package of a product (EnterpriseDesktopAppManagement). Windows fetches it from its address by itself, without
 // certificate or sign-in, checks its SHA-256, and installs it for the whole PC.
+//
+// "play" is an app of Google's Play store, public or the organisation's own: naming its package is all that it takes. Without the profile it goes again.
 func appDeclaration() Declaration {
 	pc := []Platform{Windows}
+	android := []Platform{Android}
 	return Declaration{
 		Type:     TypeApp,
 		Targets:  targetsOf(TypeApp),
 		NameHint: "profile.app.name-hint",
 		Check:    checkApp,
 		Fields: []Field{
-			{Key: "kind", Kind: KindChoice, Default: AppMSI, Required: true, Options: []string{AppMSI}, Group: "app"},
+			{Key: "kind", Kind: KindChoice, Default: AppMSI, Required: true, Options: []string{AppMSI, AppPlay}, Group: "app"},
 			{Key: "product_code", Kind: KindText, Required: true, Max: 38, Platforms: pc, When: "kind=msi", Group: "app"},
 			{Key: "version", Kind: KindText, Required: true, Max: 20, Platforms: pc, When: "kind=msi", Group: "app"},
 			{Key: "url", Kind: KindURL, Required: true, Max: 1000, Platforms: pc, When: "kind=msi", Group: "package"},
@@ -28,6 +31,12 @@ func appDeclaration() Declaration {
 			{Key: "timeout", Kind: KindNumber, Default: 30, Min: 1, Max: 1440, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true},       // minutes
 			{Key: "retries", Kind: KindNumber, Default: 3, Min: 0, Max: 10, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true},          // after the first try
 			{Key: "retry_interval", Kind: KindNumber, Default: 5, Min: 1, Max: 1440, Platforms: pc, When: "kind=msi", Group: "install", Advanced: true}, // minutes
+			{Key: "package", Kind: KindText, Required: true, Max: 200, Platforms: android, When: "kind=play", Group: "app"},
+			{Key: "install", Kind: KindChoice, Default: "required", Required: true, Options: []string{"required", "set-up", "available", "blocked"}, Platforms: android, When: "kind=play", Group: "install"},
+			{Key: "auto_update", Kind: KindChoice, Default: "default", Required: true, Options: []string{"default", "soon", "late"}, Platforms: android, When: "kind=play", Group: "install", Advanced: true},
+			{Key: "permissions", Kind: KindChoice, Default: "ask", Required: true, Options: []string{"ask", "grant", "deny"}, Platforms: android, When: "kind=play", Group: "install", Advanced: true},
+			// What the app itself is told: the keys are its maker's (managed configuration).
+			{Key: "configuration", Kind: KindJSON, Max: 60000, Template: true, Platforms: android, When: "kind=play", Group: "configuration"},
 			// Windows itself leaves installed programs when management ends (C3): listed here, it goes before that.
 			{Key: "remove_at_retire", Kind: KindBool, Default: true, Platforms: pc, When: "kind=msi", Group: "removal"},
 		},
@@ -36,7 +45,8 @@ func appDeclaration() Declaration {
 
 // Kinds of apps.
 const (
-	AppMSI = "msi"
+	AppMSI  = "msi"
+	AppPlay = "play"
 )
 
 var (
@@ -46,6 +56,9 @@ var (
 
 func checkApp(v Values) map[string]Reason {
 	bad := map[string]Reason{}
+	if s := v.String("package"); v.String("kind") == AppPlay && s != "" && !isPackage(s) {
+		bad["package"] = Why("app.package")
+	}
 	if v.String("kind") != AppMSI {
 		return bad
 	}
@@ -84,6 +97,9 @@ func staysAtRetire(p *Profile) bool {
 
 // appKey tells apart apps of which a device can have only one.
 func appKey(v Values) string {
+	if v.String("kind") == AppPlay {
+		return "app\x00play\x00" + v.String("package")
+	}
 	if v.String("kind") == AppMSI {
 		return "app\x00" + strings.ToUpper(strings.Trim(v.String("product_code"), "{}"))
 	}

@@ -88,8 +88,7 @@ func (v Values) variables(t ProfileType) []string {
 		if !fd.Template || !v.Counts(d, fd) {
 			continue
 		}
-		names, _ := templateVariables(v.String(fd.Key))
-		out = append(out, names...)
+		out = append(out, fd.variablesIn(v.String(fd.Key))...)
 	}
 	if from := v.String("user_name_from"); t == TypeEmail && from != "template" {
 		out = append(out, from)
