@@ -151,7 +151,9 @@ func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
 	option(o.Phone != "", "phone", "text", o.Phone)
 	option(o.KeepDataPlan, "keep-data-plan")
 	option(o.NoProximity, "no-proximity")
-	option(o.Obliterate != "", "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	if o.Obliterate != "" {
+		option(true, "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	}
 	v.Options = capital(strings.Join(options, "; "))
 	return v
 }
