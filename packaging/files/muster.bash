@@ -1,6 +1,6 @@
 # bash completion for muster
 _muster() {
-	local commands='serve setup install uninstall start stop restart status doctor demo simulate version help'
+	local commands='serve setup install uninstall start stop restart status backup restore seal-key doctor demo simulate version help'
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		COMPREPLY=($(compgen -W "$commands" -- "$cur"))

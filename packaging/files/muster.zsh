@@ -1,5 +1,5 @@
 #compdef muster
-local commands='serve setup install uninstall start stop restart status doctor demo simulate version help'
+local commands='serve setup install uninstall start stop restart status backup restore seal-key doctor demo simulate version help'
 if (( CURRENT == 2 )); then
 	compadd -- ${=commands}
 elif [[ $words[CURRENT] == -* ]]; then
