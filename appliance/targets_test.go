@@ -51,8 +51,9 @@ func (w *targetWorld) enrolFor(t fleet.Target, person string) (fleet.DeviceID, b
 	return "", false
 }
 
-// sample are settings of a type. Whoever declares a type, or a platform with a field of its own, adds them here.
-func (w *targetWorld) sample(t fleet.ProfileType) (map[string]any, bool) {
+// sample are settings of a type, the same for every platform where they can be. Whoever declares a type, or a platform with a field of its own,
+// adds them here.
+func (w *targetWorld) sample(t fleet.ProfileType, p fleet.Platform) (map[string]any, bool) {
 	switch t {
 	case fleet.TypeTrustedRoot:
 		return map[string]any{"source": "internal"}, true
@@ -71,10 +72,18 @@ func (w *targetWorld) sample(t fleet.ProfileType) (map[string]any, bool) {
 	case fleet.TypeRestrictions:
 		return map[string]any{"no_screenshots": true, "no_camera": true}, true
 	case fleet.TypeCustom:
-		return map[string]any{"apple_payload": guestNetwork, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1"}, true
+		return map[string]any{"apple_payload": guestNetwork, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1",
+			"android_policy": `{"shortSupportMessage":{"defaultMessage":"Ask IT"}}`}, true
 	case fleet.TypeApp:
+		if p == fleet.Android {
+			return map[string]any{"kind": "play", "package": "com.microsoft.teams"}, true
+		}
 		link, sum := w.served("/healthz")
 		return map[string]any{"kind": "msi", "product_code": "5B0A6F2E-8F6B-4A7C-9B1E-3B6C7F0E1A22", "version": "1.4.0", "url": link, "sha256": sum}, true
+	case fleet.TypeWorkSharing, fleet.TypePersonalUse:
+		return map[string]any{}, true
+	case fleet.TypeKiosk:
+		return map[string]any{"app": "com.example.kiosk"}, true
 	}
 	return nil, false
 }
@@ -115,32 +124,43 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 	}
 	everyone := []fleet.Assignment{{To: fleet.ToAllPeople}, {To: fleet.ToAllDevices}}
 	wants := map[fleet.Target][]string{}
-	makeSample := func(d fleet.Declaration) fleet.ProfileID {
+	makeSample := func(d fleet.Declaration) (first fleet.ProfileID) {
 		t.Helper()
-		var platforms []fleet.Platform
-		name := "Sample " + string(d.Type)
+		// Platforms that take the same settings share a profile.
+		shared := map[string][]fleet.Platform{}
 		for _, target := range d.Targets {
-			if !slices.Contains(platforms, target.Platform) {
-				platforms = append(platforms, target.Platform)
+			settings, ok := w.sample(d.Type, target.Platform)
+			if !ok {
+				t.Fatalf("no sample of %s", d.Type)
 			}
-			wants[target] = append(wants[target], name)
+			raw, err := json.Marshal(settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(shared[string(raw)], target.Platform) {
+				shared[string(raw)] = append(shared[string(raw)], target.Platform)
+			}
 		}
-		settings, ok := w.sample(d.Type)
-		if !ok {
-			t.Fatalf("no sample of %s", d.Type)
+		for raw, platforms := range shared {
+			name := "Sample " + string(d.Type)
+			if len(shared) > 1 {
+				name += " " + string(platforms[0])
+			}
+			for _, target := range d.Targets {
+				if slices.Contains(platforms, target.Platform) {
+					wants[target] = append(wants[target], name)
+				}
+			}
+			p, err := f.CreateProfile(t.Context(), w.Actor, fleet.ProfileInput{Type: d.Type, Name: &name, Platforms: &platforms, Settings: []byte(raw)})
+			if err != nil {
+				t.Fatalf("%s: %v", d.Type, err)
+			}
+			if err := f.Assign(t.Context(), w.Actor, p.ID, everyone, false); err != nil {
+				t.Fatalf("%s: %v", d.Type, err)
+			}
+			first = p.ID
 		}
-		raw, err := json.Marshal(settings)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := f.CreateProfile(t.Context(), w.Actor, fleet.ProfileInput{Type: d.Type, Name: &name, Platforms: &platforms, Settings: raw})
-		if err != nil {
-			t.Fatalf("%s: %v", d.Type, err)
-		}
-		if err := f.Assign(t.Context(), w.Actor, p.ID, everyone, false); err != nil {
-			t.Fatalf("%s: %v", d.Type, err)
-		}
-		return p.ID
+		return first
 	}
 	types := map[fleet.ProfileType]fleet.Declaration{}
 	for _, d := range fleet.ProfileTypes() {
@@ -180,7 +200,7 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 			return out
 		}
 		// Many devices share a slow machine: as long as they get on, there is no hurry.
-		for deadline := time.Now().Add(90 * time.Second); len(missing()) > 0 && !hopeless && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(60 * time.Second); len(missing()) > 0 && !hopeless && time.Now().Before(deadline); {
 			time.Sleep(100 * time.Millisecond)
 		}
 		for _, m := range missing() {
