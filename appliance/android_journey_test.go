@@ -3,6 +3,7 @@ package appliance
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -348,5 +349,26 @@ func TestAndroidNotificationsAndFarewell(t *testing.T) {
 	}
 	if !slices.ContainsFunc(l.Items, func(r *fleet.Receipt) bool { return r.Enrolment == first && r.Closed != nil }) {
 		t.Errorf("no receipt of the first life among %d", len(l.Items))
+	}
+}
+
+// Google drops a command for a device that stays off, and tells nobody: it is seen by the clock and sent again, and the device obeys once.
+func TestAndroidCommandRunsOut(t *testing.T) {
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	w := newAndroidsWith(t, false, func(c *Config) { c.Clock = clock })
+	w.google.SetClock(clock)
+	phone, id := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 41, Password: "2580"})
+	w.eventually("the phone is managed", func() bool { return w.state(id) == fleet.Managed })
+	issued := func() int { return w.google.Counts().Methods["enterprises.devices.issueCommand"] }
+	phone.SetOffline(true)
+	lock := w.act(id, fleet.ActLock)
+	w.eventually("the command is with Google", func() bool { return issued() == 1 && w.action(lock.ID).State == fleet.ActionAcknowledged })
+	ahead.Store(int64(70 * time.Minute))
+	w.eventually("it ran out and was sent again", func() bool { return issued() == 2 })
+	phone.SetOffline(false)
+	w.eventually("the phone is locked", func() bool { return w.action(lock.ID).State == fleet.ActionDone })
+	if n := phone.State().Locks; n != 1 {
+		t.Errorf("locked %d times", n)
 	}
 }

@@ -282,6 +282,11 @@ func TestEveryAPIRoute(t *testing.T) {
 	}
 	c.call("DELETE", "/settings/windows-push", nil, 204, nil)
 	c.call("GET", "/settings/push", nil, 200, nil)
+	var tlsSettings map[string]any
+	c.call("GET", "/settings/tls", nil, 200, &tlsSettings)
+	delete(tlsSettings, "certificates")
+	c.call("PUT", "/settings/tls", tlsSettings, 200, nil)
+	c.call("POST", "/settings/tls/renew", nil, 204, nil)
 	var csr struct{ Request string }
 	c.call("POST", "/settings/push/request", nil, 201, &csr)
 	renewed, err := w.APNs.SignPush([]byte(csr.Request), demoTopic)

@@ -42,22 +42,24 @@ type GoogleService struct {
 
 // Appliance is the running product. Open makes one, Run serves until its context ends, Close gives everything back.
 type Appliance struct {
-	config      Config
-	log         *slog.Logger
-	started     time.Time
-	db          *store.DB
-	pki         *pki.Authority
-	fleet       *fleet.Fleet
-	apple       *apple.Apple
-	windows     *windows.Windows
-	android     *android.Android
-	jobs        *jobs.Scheduler
-	certificate certificate
-	doors       doors
-	pcs         atomic.Bool // a PC was enrolled: see doors.asksCertificate
-	words       *words.Catalogue
-	pages       *ui.UI
-	demoKeys    sync.Map // key of a demo link → session; always empty outside the demo
+	config   Config
+	log      *slog.Logger
+	started  time.Time
+	db       *store.DB
+	pki      *pki.Authority
+	fleet    *fleet.Fleet
+	apple    *apple.Apple
+	windows  *windows.Windows
+	android  *android.Android
+	jobs     *jobs.Scheduler
+	tls      *serverTLS
+	metrics  *scraped
+	probe    probe
+	doors    doors
+	pcs      atomic.Bool // a PC was enrolled: see doors.asksCertificate
+	words    *words.Catalogue
+	pages    *ui.UI
+	demoKeys sync.Map // key of a demo link → session; always empty outside the demo
 
 	public, device, plain net.Listener
 
@@ -79,13 +81,6 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if a.words, err = words.Load(a.log); err != nil {
 		return nil, err
 	}
-	if c.TLS == TLSFiles {
-		for _, f := range []string{c.TLSCert, c.TLSKey} {
-			if err := readable(f); err != nil {
-				return nil, err
-			}
-		}
-	}
 	if err := prepareDataDir(c.Data, c.demo); err != nil {
 		return nil, err
 	}
@@ -95,12 +90,18 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if a.pki, err = pki.Open(ctx, a.db, pki.Config{Organisation: "Muster", BaseURL: revocationBase(c), Clock: c.Clock, Logger: a.log}); err != nil {
 		return nil, fmt.Errorf("opening the certificate authority: %w", err)
 	}
-	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), BackupDir: c.BackupDir, Version: Version}); err != nil {
+	lockedTLS, err := c.lockedTLS()
+	if err != nil {
+		return nil, fmt.Errorf("TLS flags: %w", err)
+	}
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir, Version: Version}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)
+	a.fleet.AddNeeds(a.tlsNeeds)
+	a.fleet.AddNeeds(a.probeNeeds)
 	a.apple, err = apple.New(apple.Config{
-		Fleet: a.fleet, PKI: a.pki, DB: a.db, TrustOwnRoot: c.TLS == TLSInternal,
+		Fleet: a.fleet, PKI: a.pki, DB: a.db, ServerRoots: func() [][]byte { return a.tls.roots() },
 		PushURL: c.Push.URL, PushRoots: c.Push.Roots, Clock: c.Clock, Logger: a.log,
 	})
 	if err != nil {
@@ -123,14 +124,15 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	a.pcs.Store(pcs)
-	a.certificate.load = a.certificateSource()
-	if err := a.certificate.refresh(ctx); err != nil {
+	if err := a.bind(); err != nil {
 		return nil, err
 	}
-	if err := a.addJobs(); err != nil {
+	if err := a.openTLS(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.bind()
+	a.fleet.UseTLS(a.tls)
+	a.metrics = a.newMetrics()
+	return a, a.addJobs()
 }
 
 // bind takes the ports.
@@ -172,6 +174,8 @@ func (a *Appliance) Run(ctx context.Context) error {
 	if a.plain != nil {
 		g.Go(func() error { return a.serve(ctx, "plain", a.plain, nil, a.plainRoutes()) })
 	}
+	g.Go(func() error { return a.tls.run(ctx) })
+	g.Go(func() error { return ended(ctx, a.lookAtItself(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
@@ -188,6 +192,9 @@ func (a *Appliance) Close() error {
 			if ln != nil {
 				ln.Close()
 			}
+		}
+		if a.tls != nil {
+			a.tls.stop()
 		}
 		if a.db != nil {
 			err = a.db.Close()

@@ -35,6 +35,9 @@ func (a *Appliance) plainRoutes() http.Handler {
 	mux := http.NewServeMux()
 	a.revocationRoutes(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		if a.tls.answers(w, r) {
+			return
+		}
 		http.Redirect(w, r, a.config.URL+r.URL.RequestURI(), http.StatusPermanentRedirect)
 	})
 	return asDeclared(mux)

@@ -2,65 +2,371 @@ package appliance
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/mholt/acmez/v3"
+
+	"muster/appliance/fleet"
 )
 
-// certificate is the listener's own certificate. It is replaced without a restart: a handshake takes what is there at that
-// moment, and sessions that run keep theirs.
-type certificate struct {
-	now  atomic.Pointer[tls.Certificate]
-	load func(context.Context) (*tls.Certificate, error)
+// lookEvery is how often the certificate in use is looked at: files are read again, and one that nears its end is made anew.
+const lookEvery = time.Hour
+
+// serverTLS keeps the listener's own certificate in one of three modes, and changes mode and certificate without a restart: a handshake takes
+// what is there at that moment, and sessions that run keep theirs.
+//
+// What is served never gets worse by a failure. A new mode serves its own certificate as soon as there is one; until then, and when files
+// become unreadable or the authority does not answer, the last good certificate stays.
+type serverTLS struct {
+	a    *Appliance
+	kick chan struct{}
+
+	turn sync.Mutex // held while what is served changes by settings, so that a look with older settings cannot undo it
+
+	mu       sync.Mutex
+	settings fleet.ServerTLS
+	problem  *fleet.Reason // why the files could not be used
+
+	current atomic.Pointer[served]       // internal or files: for every name that no ACME certificate is for
+	acme    atomic.Pointer[[]*acmeNames] // newest first; the older serve until the newest has every certificate
 }
 
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil }
+// served is a certificate with where it came from.
+type served struct {
+	certificate *tls.Certificate
+	source      fleet.TLSMode
+	public      bool // devices trust it by themselves
+}
 
-// refresh loads the certificate anew; on error the old one stays.
-func (c *certificate) refresh(ctx context.Context) error {
-	cert, err := c.load(ctx)
+var _ fleet.TLSKeeper = (*serverTLS)(nil)
+
+// openTLS takes the settings into use. It asks nobody: certificates from ACME come from the store, and new ones while serving.
+func (a *Appliance) openTLS(ctx context.Context) error {
+	k := &serverTLS{a: a, kick: make(chan struct{}, 1)}
+	a.tls = k
+	s, err := a.fleet.TLSToKeep(ctx, fleet.Job("tls"))
 	if err != nil {
 		return err
 	}
-	c.now.Store(cert)
+	k.settings = s
+	if s.Mode == fleet.TLSFiles {
+		if err := k.loadFiles(s); err != nil {
+			if s.Locked {
+				return fmt.Errorf("reading the TLS certificate: %w", err)
+			}
+			a.log.Error("the TLS certificate cannot be used; serving one of the internal authority", "err", err)
+		}
+	}
+	if k.current.Load() == nil {
+		if err := k.loadInternal(ctx); err != nil {
+			return err
+		}
+	}
+	if s.Mode == fleet.TLSACME {
+		return k.addACME(ctx, s)
+	}
 	return nil
 }
 
-// certificateSource chooses by mode where the certificate comes from.
-func (a *Appliance) certificateSource() func(context.Context) (*tls.Certificate, error) {
-	if a.config.TLS == TLSFiles {
-		return func(context.Context) (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(a.config.TLSCert, a.config.TLSKey)
-			if err != nil {
-				return nil, fmt.Errorf("reading the TLS certificate: %w", err)
-			}
-			return &cert, nil
+// get is crypto/tls's GetCertificate.
+func (k *serverTLS) get(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	for _, n := range k.acmeNames() {
+		if c, err := n.get(h); err == nil && c != nil && len(c.Certificate) > 0 {
+			return c, nil
 		}
 	}
-	names, ips := a.serverNames()
-	return func(ctx context.Context) (*tls.Certificate, error) {
-		return a.pki.ServerCertificate(ctx, names, ips)
+	if isChallenge(h) {
+		return nil, errors.New("no challenge is open for this name")
+	}
+	return k.current.Load().certificate, nil
+}
+
+func (k *serverTLS) acmeNames() []*acmeNames {
+	if p := k.acme.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// isChallenge says whether a handshake is the authority's look at our control of the name (RFC 8737): it offers this protocol alone.
+func isChallenge(h *tls.ClientHelloInfo) bool {
+	return len(h.SupportedProtos) == 1 && h.SupportedProtos[0] == acmez.ACMETLS1Protocol
+}
+
+// run looks after the certificates until ctx ends: at once when settings change, again when an attempt failed. The job "certificate" looks every hour.
+func (k *serverTLS) run(ctx context.Context) error {
+	defer k.stop()
+	for {
+		wait := k.look(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.kick:
+		case <-time.After(wait):
+		}
 	}
 }
 
-// serverNames are the host names and addresses that the internal CA certifies: those of both URLs, and the loopback names for
-// doctor on the machine itself.
-func (a *Appliance) serverNames() (names []string, ips []net.IP) {
-	seen := map[string]bool{}
-	for _, h := range []string{a.doors.public.host, a.doors.device.host, "localhost", "127.0.0.1", "::1"} {
-		if seen[h] {
-			continue
-		}
-		seen[h] = true
-		if ip := net.ParseIP(h); ip != nil {
-			ips = append(ips, ip)
-		} else if h != "" {
-			names = append(names, h)
+// refresh is a look as a job: it fails when something stands in the way of a certificate.
+func (k *serverTLS) refresh(ctx context.Context) error {
+	k.look(ctx)
+	for _, c := range k.Certificates() {
+		if c.Problem != nil {
+			return fmt.Errorf("%s: %s: %s", c.Name, c.Problem.Code, c.Problem.Args["why"])
 		}
 	}
-	return names, ips
+	return ctx.Err()
+}
+
+// look does what is due, and says when to look again.
+func (k *serverTLS) look(ctx context.Context) time.Duration {
+	k.turn.Lock()
+	k.mu.Lock()
+	s := k.settings
+	k.mu.Unlock()
+	if s.Mode == fleet.TLSACME {
+		k.turn.Unlock()
+		names := k.acmeNames()
+		if len(names) == 0 {
+			return lookEvery
+		}
+		wait := names[0].look(ctx)
+		if names[0].complete() {
+			k.drop(1)
+		}
+		return wait
+	}
+	defer k.turn.Unlock()
+	switch s.Mode {
+	case fleet.TLSFiles:
+		if err := k.loadFiles(s); err != nil {
+			k.a.log.Error("TLS certificate not refreshed", "err", err)
+		}
+	case fleet.TLSInternal:
+		if err := k.loadInternal(ctx); err != nil {
+			k.a.log.Error("TLS certificate not refreshed", "err", err)
+		}
+	}
+	return lookEvery
+}
+
+// loadInternal serves a certificate of the internal authority.
+func (k *serverTLS) loadInternal(ctx context.Context) error {
+	names, ips := k.a.serverNames()
+	c, err := k.a.pki.ServerCertificate(ctx, names, ips)
+	if err != nil {
+		return err
+	}
+	k.current.Store(&served{certificate: c, source: fleet.TLSInternal})
+	return nil
+}
+
+// loadFiles reads the files and serves what they hold; on error what is served stays.
+func (k *serverTLS) loadFiles(s fleet.ServerTLS) error {
+	c, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		why := fleet.Why("need.tls-files", "file", s.CertFile, "why", err.Error())
+		k.problem = &why
+		return err
+	}
+	k.problem = nil
+	k.current.Store(&served{&c, fleet.TLSFiles, publicChain(&c)})
+	return nil
+}
+
+// Apply takes settings into use at once.
+func (k *serverTLS) Apply(s fleet.ServerTLS) {
+	ctx := context.Background()
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	k.mu.Lock()
+	k.settings, k.problem = s, nil
+	k.mu.Unlock()
+	var err error
+	switch s.Mode {
+	case fleet.TLSInternal:
+		if err = k.loadInternal(ctx); err == nil {
+			k.drop(0)
+		}
+	case fleet.TLSFiles:
+		if err = k.loadFiles(s); err == nil {
+			k.drop(0)
+		}
+	case fleet.TLSACME:
+		err = k.addACME(ctx, s)
+	}
+	if err != nil {
+		k.a.log.Error("taking TLS settings into use", "mode", s.Mode, "err", err)
+	}
+	k.Try()
+}
+
+// addACME begins with an authority. Those before it serve until it has a certificate for each name.
+func (k *serverTLS) addACME(ctx context.Context, s fleet.ServerTLS) error {
+	n, err := k.a.newACMENames(ctx, s)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	all := append([]*acmeNames{n}, k.acmeNames()...)
+	k.acme.Store(&all)
+	k.mu.Unlock()
+	if n.complete() {
+		k.drop(1)
+	}
+	return nil
+}
+
+// drop ends all but the newest few.
+func (k *serverTLS) drop(keep int) {
+	k.mu.Lock()
+	all := k.acmeNames()
+	if len(all) <= keep {
+		k.mu.Unlock()
+		return
+	}
+	left := slices.Clone(all[:keep])
+	k.acme.Store(&left)
+	k.mu.Unlock()
+	for _, n := range all[keep:] {
+		n.stop()
+	}
+}
+
+func (k *serverTLS) stop() { k.drop(0) }
+
+// Try looks for new certificates now.
+func (k *serverTLS) Try() {
+	for _, n := range k.acmeNames() {
+		n.hurry()
+	}
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// hosts are the host names of both addresses, each once.
+func (a *Appliance) hosts() []string { return unique(a.doors.public.host, a.doors.device.host) }
+
+// Certificates says what is in use for each name, and what stands in the way of a newer one.
+func (k *serverTLS) Certificates() []fleet.ServerCertificate {
+	k.mu.Lock()
+	problem := k.problem
+	k.mu.Unlock()
+	var out []fleet.ServerCertificate
+	for _, name := range k.a.hosts() {
+		now := k.current.Load()
+		leaf, source, trusted := leafOf(now.certificate), now.source, now.source != fleet.TLSFiles || now.public
+		c := fleet.ServerCertificate{Name: name, Problem: problem}
+		for i, n := range k.acmeNames() {
+			if i == 0 {
+				c.Problem, c.Tried, c.Next = n.state(name)
+			}
+			if l := n.leaf(name); l != nil {
+				leaf, source, trusted = l, fleet.TLSACME, true
+				break
+			}
+		}
+		if leaf != nil {
+			sum := sha256.Sum256(leaf.Raw)
+			c.Source, c.Issuer, c.Fingerprint = source, issuerName(leaf), hex.EncodeToString(sum[:])
+			c.NotBefore, c.NotAfter = leaf.NotBefore, leaf.NotAfter
+			c.Covers, c.Trusted = leaf.VerifyHostname(name) == nil, trusted
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func issuerName(c *x509.Certificate) string {
+	if c.Issuer.CommonName != "" {
+		return c.Issuer.CommonName
+	}
+	return c.Issuer.String()
+}
+
+func leafOf(c *tls.Certificate) *x509.Certificate {
+	if c == nil || c.Leaf != nil || len(c.Certificate) == 0 {
+		if c == nil {
+			return nil
+		}
+		return c.Leaf
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// internal says whether any name is served with a certificate of our own authority.
+func (k *serverTLS) internal() bool {
+	return slices.ContainsFunc(k.Certificates(), func(c fleet.ServerCertificate) bool { return c.Source == fleet.TLSInternal })
+}
+
+// roots are the authorities that a device must be told to trust before it can call: our own while it certifies this server, and those of a
+// private authority. Public ones it knows.
+func (k *serverTLS) roots() [][]byte {
+	var out [][]byte
+	if k.internal() {
+		out = append(out, k.a.pki.Root().Raw)
+	}
+	k.mu.Lock()
+	s := k.settings
+	k.mu.Unlock()
+	if s.Mode == fleet.TLSACME {
+		for _, c := range fleet.ParseRoots(s.Roots) {
+			out = append(out, c.Raw)
+		}
+	}
+	if now := k.current.Load(); s.Mode == fleet.TLSFiles && now.source == fleet.TLSFiles && !now.public {
+		if last := topOf(now.certificate); last != nil && last.CheckSignatureFrom(last) == nil {
+			out = append(out, last.Raw)
+		}
+	}
+	return out
+}
+
+// topOf is the topmost certificate of a chain.
+func topOf(c *tls.Certificate) *x509.Certificate {
+	if c == nil || len(c.Certificate) < 2 {
+		return nil
+	}
+	last, err := x509.ParseCertificate(c.Certificate[len(c.Certificate)-1])
+	if err != nil {
+		return nil
+	}
+	return last
+}
+
+// publicChain says whether a chain leads to a root that this system knows.
+func publicChain(c *tls.Certificate) bool {
+	leaf := leafOf(c)
+	if leaf == nil {
+		return false
+	}
+	between := x509.NewCertPool()
+	for _, der := range c.Certificate[1:] {
+		if x, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(x)
+		}
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{Intermediates: between, CurrentTime: leaf.NotBefore.Add(time.Minute)})
+	return err == nil
 }
 
 // readable says early, in plain words, that a file is missing.
@@ -70,4 +376,17 @@ func readable(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// serverNames are the host names and addresses that the internal CA certifies: those of both URLs, and the loopback names for
+// doctor on the machine itself.
+func (a *Appliance) serverNames() (names []string, ips []net.IP) {
+	for _, h := range unique(a.doors.public.host, a.doors.device.host, "localhost", "127.0.0.1", "::1") {
+		if ip := net.ParseIP(h); ip != nil {
+			ips = append(ips, ip)
+		} else if h != "" {
+			names = append(names, h)
+		}
+	}
+	return names, ips
 }

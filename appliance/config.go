@@ -14,31 +14,33 @@ import (
 	"strings"
 	"time"
 
+	"muster/appliance/fleet"
 	"muster/store"
 )
 
-// TLSMode says where the listener's certificate comes from.
-type TLSMode string
-
+// Modes of TLS, as flags have them. None leaves the choice to the settings.
 const (
-	TLSInternal TLSMode = "internal" // issued by our own CA
-	TLSFiles    TLSMode = "files"    // --tls-cert and --tls-key, read again when they change
+	TLSInternal = fleet.TLSInternal
+	TLSFiles    = fleet.TLSFiles
+	TLSACME     = fleet.TLSACME
 )
 
 // Config is what `muster serve` takes. Every field is a flag, and MUSTER_<FLAG> in the environment.
 type Config struct {
-	Data        string  // data directory
-	Key         string  // seal key file, outside Data
-	Listen      string  // address of the browsers' TLS listener
-	URL         string  // public address
-	DeviceURL   string  // address that devices call; another port than URL's makes a second listener
-	TLS         TLSMode // where the certificate comes from
-	TLSCert     string
-	TLSKey      string
-	HTTP        string // plain-HTTP listener for CRL, OCSP and redirects; empty = none
-	BackupDir   string // where backups are written; empty = <data>/backups
-	UpgradeBare bool   // migrate without a backup before
-	SetupFile   string // where the one-time set-up link is written when there is no terminal
+	Data           string        // data directory
+	Key            string        // seal key file, outside Data
+	Listen         string        // address of the browsers' TLS listener
+	URL            string        // public address
+	DeviceURL      string        // address that devices call; another port than URL's makes a second listener
+	TLS            fleet.TLSMode // where the certificate comes from; empty = the settings say, at first the internal CA
+	TLSCert        string
+	TLSKey         string
+	ACME           ACMEFlags
+	HTTP           string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
+	TrustedProxies string // addresses of reverse proxies whose X-Forwarded-For is believed
+	SetupFile      string // where the one-time set-up link is written when there is no terminal
+	BackupDir      string // where backups are written; empty = <data>/backups
+	UpgradeBare    bool   // migrate without a backup before
 
 	Logger *slog.Logger      // nil = text on standard error
 	Clock  func() time.Time  // nil = time.Now
@@ -60,10 +62,12 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Listen, "listen", ":8443", "`address` to listen on")
 	fs.StringVar(&c.URL, "url", "", "public `URL`, as people type it (default: https://<host name>:<port>)")
 	fs.StringVar(&c.DeviceURL, "device-url", "", "`URL` that devices call; another host name or port than --url keeps certificate questions away from browsers")
-	fs.StringVar((*string)(&c.TLS), "tls", string(TLSInternal), "where the certificate comes from: `internal` or files")
+	fs.StringVar((*string)(&c.TLS), "tls", "", "where the certificate comes from: `internal`, files or acme (default: as set in the settings, at first internal)")
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain `file` (PEM), with --tls files")
 	fs.StringVar(&c.TLSKey, "tls-key", "", "private key `file` (PEM), with --tls files")
-	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP and redirects only (usually :80)")
+	c.ACME.flags(fs)
+	fs.StringVar(&c.TrustedProxies, "trusted-proxy", "", "`addresses` of the reverse proxies in front, whose X-Forwarded-For is believed (10.0.0.5,192.168.4.0/24)")
+	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP, ACME challenges and redirects only (usually :80)")
 	fs.StringVar(&c.BackupDir, "backup-dir", "", "`directory` that backups are written to, best on another disk (default: <data>/backups)")
 	fs.BoolVar(&c.UpgradeBare, "upgrade-without-backup", false, "migrate the data of an older version although no backup can be made before")
 	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
@@ -158,14 +162,11 @@ func (c *Config) complete() error {
 		}
 		*u = strings.TrimSuffix(*u, "/")
 	}
-	switch c.TLS {
-	case TLSInternal:
-	case TLSFiles:
-		if c.TLSCert == "" || c.TLSKey == "" {
-			return UsageError{"--tls files needs --tls-cert and --tls-key"}
-		}
-	default:
-		return UsageError{fmt.Sprintf("--tls %q: want internal or files", c.TLS)}
+	if err := c.completeTLS(); err != nil {
+		return err
+	}
+	if _, err := parseProxies(c.TrustedProxies); err != nil {
+		return err
 	}
 	if c.Data == "" {
 		return UsageError{"--data: which directory?"}

@@ -2,31 +2,23 @@ package appliance
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"muster/store"
 	"net"
-	"net/http"
 	"os"
-	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
+	"muster/appliance/fleet"
+	"muster/store"
 	"muster/ui/words"
 )
 
 // ErrUnwell is returned by Doctor when a check failed. Exit code 1.
 var ErrUnwell = errors.New("something needs you: see above")
-
-// Finding is the outcome of one check.
-type Finding struct {
-	Level string // "ok", "warn", "fail"
-	What  string
-	Do    string // what to do; empty when ok
-}
 
 // DoctorConfig is what `muster doctor` takes.
 type DoctorConfig struct {
@@ -39,146 +31,164 @@ func ParseDoctor(args []string, out io.Writer) (DoctorConfig, error) {
 	var c DoctorConfig
 	fs := newFlagSet("doctor")
 	c.flags(fs)
-	fs.StringVar(&c.Language, "language", "en", "`language` of what the server reports: en or nl")
+	fs.StringVar(&c.Language, "language", "en", "`language`: en or nl")
 	if err := parse(fs, args, out); err != nil {
 		return DoctorConfig{}, err
+	}
+	if _, ok := words.ParseLang(c.Language); !ok {
+		return DoctorConfig{}, UsageError{fmt.Sprintf("--language %q: want en or nl", c.Language)}
 	}
 	return c, c.complete()
 }
 
+// doctor says what it finds. What needs someone comes from the same needs that the pages show: the running server is asked over its local
+// socket, and looks at itself anew for it. Without a server, files and ports are what can be looked at.
+type doctor struct {
+	say  *words.Catalogue
+	lang words.Lang
+	out  io.Writer
+	bad  bool
+}
+
 // Doctor checks what commonly goes wrong and says what to do. It changes nothing.
 func Doctor(ctx context.Context, c DoctorConfig, out io.Writer) error {
-	findings := checkFiles(c.Config)
-	status, err := askLocal(ctx, c.Data)
+	catalogue, err := words.Load(nil)
 	if err != nil {
-		findings = append(findings, Finding{"fail", "no server answers for " + c.Data, "start it: muster serve --data " + c.Data})
+		return err
+	}
+	d := &doctor{say: catalogue, out: out}
+	d.lang, _ = words.ParseLang(c.Language)
+	d.files(c.Config)
+	if status, err := askLocal(ctx, c.Data); err != nil {
+		d.line("FAIL", "doctor.down", "data", c.Data)
+		d.ports(c.Config)
 	} else {
-		findings = append(findings, Finding{"ok", "the server runs, version " + status.Version, ""})
-		findings = append(findings, checkServer(ctx, status, c.Language)...)
+		d.server(status)
 	}
-	bad := false
-	for _, f := range findings {
-		mark := map[string]string{"ok": "ok  ", "warn": "warn", "fail": "FAIL"}[f.Level]
-		fmt.Fprintf(out, "%s  %s\n", mark, f.What)
-		if f.Do != "" {
-			fmt.Fprintf(out, "      → %s\n", f.Do)
-		}
-		bad = bad || f.Level == "fail"
-	}
-	if bad {
+	if d.bad {
 		return ErrUnwell
 	}
 	return nil
 }
 
-// checkFiles looks at the directory and the seal key without opening the store.
-func checkFiles(c Config) []Finding {
-	var out []Finding
+// line writes one finding by its key, and what to do where there are words for it.
+func (d *doctor) line(mark, key string, pairs ...string) {
+	args := words.Args{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		args[pairs[i]] = pairs[i+1]
+	}
+	todo := ""
+	if mark != "ok" && words.Has(key+".do") {
+		todo = d.say.T(d.lang, key+".do", args)
+	}
+	d.write(mark, d.say.T(d.lang, key, args), todo)
+}
+
+func (d *doctor) write(mark, text, todo string) {
+	fmt.Fprintf(d.out, "%-4s  %s\n", mark, text)
+	if todo != "" {
+		fmt.Fprintf(d.out, "      → %s\n", todo)
+	}
+	d.bad = d.bad || mark == "FAIL"
+}
+
+// need writes a need as the health page does.
+func (d *doctor) need(n fleet.Need) {
+	mark := map[string]string{fleet.SeverityError: "FAIL", fleet.SeverityWarning: "warn"}[n.Severity]
+	if mark == "" {
+		mark = "note"
+	}
+	todo := ""
+	if key := "todo." + n.Reason.Code; words.Has(key) {
+		todo = d.say.T(d.lang, key, nil)
+	}
+	d.write(mark, d.say.Reason(d.lang, n.Reason.Code, wordsArgs(n.Reason.Args), n.Reason.DeviceWords), todo)
+}
+
+// files looks at the directory and the seal key without opening the store.
+func (d *doctor) files(c Config) {
 	info, err := os.Stat(c.Data)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		out = append(out, Finding{"warn", "there is no data directory " + c.Data + " yet", "muster serve makes it; or name the right one with --data"})
+		d.line("warn", "doctor.data.none", "data", c.Data)
 	case err != nil:
-		out = append(out, Finding{"fail", err.Error(), "give this user the right to read it"})
-	case info.Mode().Perm()&0o077 != 0:
-		out = append(out, Finding{"warn", c.Data + " can be read by other users", "chmod 700 " + c.Data})
+		d.line("FAIL", "doctor.data.unreadable", "data", c.Data, "why", err.Error())
+	case othersRead(c.Data):
+		d.line("warn", "doctor.data.open", "data", c.Data)
 	default:
-		out = append(out, Finding{"ok", "data directory " + c.Data, ""})
+		d.line("ok", "doctor.data", "data", c.Data)
 	}
-	key, err := os.Stat(c.Key)
-	abs, _ := filepath.Abs(c.Key)
-	switch {
+	switch _, err := os.Stat(c.Key); {
 	case strings.HasPrefix(c.Key, "env:"):
 		if err := store.CheckSealKey(c.Data, c.Key); err != nil && info != nil {
-			out = append(out, Finding{"fail", err.Error(), "give the server the seal key that the data were made with"})
+			d.line("FAIL", "doctor.key.wrong", "why", err.Error())
 		}
 	case err != nil && info != nil:
-		out = append(out, Finding{"fail", "the seal key " + c.Key + " is not there: without it the data cannot be read by anyone", "put it back from where you keep it, or name it with --key"})
-	case err == nil && key.Mode().Perm()&0o077 != 0:
-		out = append(out, Finding{"warn", "the seal key can be read by other users", "chmod 600 " + abs})
+		d.line("FAIL", "doctor.key.missing", "file", c.Key)
+	case err == nil && othersRead(c.Key):
+		d.need(fleet.NewNeed(fleet.SeverityWarning, "seal-key", fleet.Why("need.key-readable", "file", c.Key)))
 	case err == nil:
-		out = append(out, Finding{"ok", "seal key " + c.Key, ""})
+		d.line("ok", "doctor.key", "file", c.Key)
 	}
-	if free, ok := store.FreeBytes(c.Data); ok && free < 1<<30 {
-		out = append(out, Finding{"warn", fmt.Sprintf("less than 1 GB free under %s (%d MB)", c.Data, free>>20), "make room: a full disk stops all changes"})
+	if n := diskNeed(c.Data); n != nil {
+		d.need(*n)
+	} else if free, ok := store.FreeBytes(c.Data); ok {
+		d.line("ok", "doctor.disk", "free", strconv.FormatUint(free, 10))
 	}
-	return out
 }
 
-// checkServer looks at a running server from outside, as a device would, and lists what it says needs someone.
-func checkServer(ctx context.Context, s *LocalStatus, language string) []Finding {
-	var out []Finding
+// ports says whether the addresses could be had, when no server of ours has them.
+func (d *doctor) ports(c Config) {
+	for _, addr := range unique(c.Listen, c.HTTP) {
+		if addr == "" {
+			continue
+		}
+		ln, err := net.Listen("tcp", addr)
+		switch {
+		case err == nil:
+			ln.Close()
+			d.line("ok", "doctor.port", "addr", addr)
+		case errors.Is(err, syscall.EADDRINUSE):
+			d.line("FAIL", "doctor.port.taken", "addr", addr)
+		case errors.Is(err, syscall.EACCES):
+			d.line("FAIL", "doctor.port.denied", "addr", addr)
+		default:
+			d.line("FAIL", "doctor.port.other", "addr", addr, "why", err.Error())
+		}
+	}
+}
+
+// server writes what a running server says of itself. Needs about the machine were found above.
+func (d *doctor) server(s *LocalStatus) {
+	d.line("ok", "doctor.runs", "version", s.Version)
 	if !s.SetUp {
-		out = append(out, Finding{"warn", "Muster is not set up yet", "open the one-time link that it printed or wrote at its start"})
+		d.line("warn", "doctor.not-set-up")
 	}
-	for _, raw := range unique(s.URL, s.DeviceURL) {
-		out = append(out, reach(ctx, raw, s)...)
+	for _, r := range s.Fine {
+		d.line("ok", "doctor.reached", "address", r.Address, "family", r.Family)
 	}
-	if s.OneName {
-		out = append(out, Finding{"warn", "people and devices use the same address, so Apple devices prove who they are by signed messages only", "give devices a name or port of their own with --device-url"})
-		if s.PCs {
-			out = append(out, Finding{"warn", "PCs prove who they are by a certificate, so the browser of a managed machine asks which certificate to show when it opens " + s.URL, "the question can be cancelled; it goes away when devices have a name or port of their own"})
+	for _, c := range s.Certificates {
+		if c.Problem == nil && c.NotAfter.After(time.Now()) {
+			d.line("ok", "doctor.certificate", "name", c.Name, "until", c.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
-	if left := time.Until(s.CertEnds); s.TLS == TLSFiles && left < 21*24*time.Hour {
-		out = append(out, Finding{"warn", fmt.Sprintf("the TLS certificate ends on %s", s.CertEnds.Format(time.DateOnly)), "replace the files; Muster reads them again within the hour"})
+	if s.PushEnds != nil && s.PushEnds.After(time.Now()) {
+		d.line("ok", "doctor.push", "topic", s.PushTopic, "until", s.PushEnds.UTC().Format(time.RFC3339))
 	}
-	catalogue, err := words.Load(nil)
-	if err != nil {
-		return append(out, Finding{"fail", err.Error(), ""})
-	}
-	lang, _ := words.ParseLang(language)
+	d.line("ok", "doctor.store", "bytes", strconv.FormatInt(s.StoreBytes, 10))
 	for _, n := range s.Needs {
-		level := "warn"
-		switch n.Severity {
-		case "error":
-			level = "fail"
-		case "info":
-			level = "ok"
-		}
-		out = append(out, Finding{level, catalogue.Reason(lang, n.Reason.Code, wordsArgs(n.Reason.Args), n.Reason.DeviceWords), ""})
-	}
-	return out
-}
-
-// reach resolves an address and asks it for /healthz, trusting the internal root as devices do.
-func reach(ctx context.Context, raw string, s *LocalStatus) []Finding {
-	where := addressOf(raw)
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if _, err := net.DefaultResolver.LookupHost(ctx, where.host); err != nil {
-		return []Finding{{"fail", "the name " + where.host + " cannot be found", "make a DNS record for it that leads to this machine"}}
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if root, err := x509.ParseCertificate(s.Root); err == nil && s.TLS == TLSInternal {
-		roots.AddCert(root)
-	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, raw+"/crl/issuing.crl", nil)
-	if err != nil {
-		return []Finding{{"fail", err.Error(), ""}}
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return []Finding{{"fail", "this machine does not reach itself at " + raw + ": " + err.Error(), "check that the name leads here and that router and firewall let the port through"}}
-	}
-	resp.Body.Close()
-	out := []Finding{{"ok", raw + " answers", ""}}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		if off := time.Since(date).Abs(); off > time.Minute {
-			out = append(out, Finding{"warn", fmt.Sprintf("the clock is off by %s between here and %s", off.Round(time.Second), raw), "switch time synchronisation on"})
+		if n.Object != "disk" && n.Object != "seal-key" {
+			d.need(n)
 		}
 	}
-	return out
 }
 
 func unique(all ...string) []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, s := range all {
-		if !strings.Contains("\n"+strings.Join(out, "\n")+"\n", "\n"+s+"\n") {
+		if !seen[s] {
+			seen[s] = true
 			out = append(out, s)
 		}
 	}

@@ -51,7 +51,7 @@ func newWorldWith(t testing.TB, dir string, change func(*Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.demo = false
+	c.demo, c.TLS = false, ""
 	change(&c)
 	w := &world{t: t, config: c, DemoRun: &DemoRun{APNs: apns, log: testLog(t)}}
 	w.start()

@@ -22,7 +22,8 @@ func (a *Appliance) addJobs() error {
 	for _, j := range []jobs.Job{
 		{Name: "sweep", Schedule: jobs.Every(time.Minute), Quiet: true, Do: quietly(a.fleet.Sweep)},
 		{Name: "sign-ins", Schedule: jobs.Every(time.Minute), Quiet: true, Do: quietly(a.windows.Tidy)},
-		{Name: "certificate", Schedule: jobs.Every(time.Hour), Do: plainly(a.certificate.refresh)},
+		{Name: "certificate", Schedule: jobs.Every(time.Hour), Do: plainly(a.tls.refresh)},
+		{Name: "reach", Schedule: jobs.Every(time.Hour), Quiet: true, Do: quietly(a.lookAtItself)},
 		{Name: "revocation-list", Schedule: jobs.Every(6 * time.Hour), Do: plainly(a.renewCRL)},
 		{Name: "backup", Schedule: jobs.Daily(2, 15), Do: plainly(a.fleet.BackUp)},
 		{Name: "rehearsal", Schedule: jobs.Daily(5, 15), Do: plainly(a.fleet.Rehearse)},

@@ -119,3 +119,34 @@ func TestPCIsAsked(t *testing.T) {
 		return !held()
 	})
 }
+
+// allowQueries switches questions to PCs on.
+func (w *world) allowQueries() {
+	w.t.Helper()
+	s, err := w.Appliance.fleet.Settings(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s.Switches = map[string]bool{fleet.SwitchDeviceQuery: true}
+	if _, err := w.Appliance.fleet.SaveSettings(w.t.Context(), w.Actor, *s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// answered asks a PC for a node and waits for the answer.
+func (w *world) answered(id fleet.DeviceID, node string) {
+	w.t.Helper()
+	var a *fleet.Action
+	w.eventually("the PC takes a question", func() (ok bool) {
+		var err error
+		a, err = w.Appliance.fleet.Act(w.t.Context(), w.Actor, id, fleet.ActQuery, fleet.ActionOptions{Node: node}, "")
+		return err == nil
+	})
+	w.eventually("the PC has answered", func() bool {
+		x, err := w.Appliance.fleet.Action(w.t.Context(), w.Actor, a.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return x.Reply != nil
+	})
+}

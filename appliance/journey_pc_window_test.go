@@ -20,7 +20,7 @@ func TestPCSignsInOnOurPage(t *testing.T) {
 
 	t.Run("only when Windows opens it", func(t *testing.T) {
 		c := w.browser()
-		for _, to := range []string{"", "javascript:alert(1)", "data:text/html,x", "//evil.example", "ms-app://x\"onload"} {
+		for _, to := range []string{"", "javascript:alert(1)", "data:text/html,x", "//evil.example", "https://evil.example/take", "ms-app://x\"onload"} {
 			resp, err := c.Get(w.Appliance.config.URL + "/enroll/windows?" + url.Values{"appru": {to}}.Encode())
 			if err != nil {
 				t.Fatal(err)

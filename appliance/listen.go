@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mholt/acmez/v3"
 )
 
 // Limits of the listeners. SCEP by GET carries a whole message in its request line, hence 16 KiB of headers and more.
@@ -19,7 +21,9 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
 	idleTimeout       = 3 * time.Minute
-	maxHeaderBytes    = 1 << 20 // Mdm-Signature is up to 1 MB
+	writeTimeout      = 10 * time.Minute // the export of a long audit log
+	maxHeaderBytes    = 1 << 20          // Mdm-Signature is up to 1 MB, where devices call
+	lessHeaderBytes   = 64 << 10         // elsewhere
 )
 
 // address is where a URL leads: host name and port.
@@ -67,7 +71,7 @@ func (d doors) asksCertificate(serverName string, devicePort, pcs bool) bool {
 func (a *Appliance) tlsConfig(devicePort bool) *tls.Config {
 	base := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: a.certificate.get,
+		GetCertificate: a.tls.get,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}
 	asking := base.Clone()
@@ -81,7 +85,12 @@ func (a *Appliance) tlsConfig(devicePort bool) *tls.Config {
 		// Devices speak HTTP/1.1 over one connection; HTTP/2 gains them nothing and costs the idle check-in a third.
 		asking.NextProtos = []string{"http/1.1"}
 	}
+	challenge := base.Clone()
+	challenge.NextProtos = []string{acmez.ACMETLS1Protocol}
 	base.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if isChallenge(h) {
+			return challenge, nil
+		}
 		if a.doors.asksCertificate(h.ServerName, devicePort, a.pcs.Load()) {
 			return asking, nil
 		}
@@ -112,12 +121,33 @@ func resumeWithCertificate(c *tls.Config) {
 	}
 }
 
+// patient gives a reader a while to take an answer: one that takes none would hold its connection for ever. A live page is written to for as
+// long as somebody looks.
+func patient(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var until time.Time
+		if routeClass(r.URL.Path) != "live" {
+			until = time.Now().Add(writeTimeout)
+		}
+		_ = http.NewResponseController(w).SetWriteDeadline(until) // where there is none, nothing is lost
+		h.ServeHTTP(w, r)
+	})
+}
+
 // serve runs one HTTP server on ln until ctx ends, then lets requests finish for a while.
 // With tc nil it speaks plain HTTP.
 func (a *Appliance) serve(ctx context.Context, name string, ln net.Listener, tc *tls.Config, h http.Handler) error {
+	headers := lessHeaderBytes
+	if ln == a.device || ln == a.public && a.device == nil {
+		headers = maxHeaderBytes
+	}
+	trusted, err := parseProxies(a.config.TrustedProxies)
+	if err != nil {
+		return err
+	}
 	srv := &http.Server{
-		Handler: h, TLSConfig: tc, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: quietLog(a.log, name),
+		Handler: trusted.seen(a.metrics.measure(patient(h))), TLSConfig: tc, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: headers, ErrorLog: quietLog(a.log, name),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -128,7 +158,6 @@ func (a *Appliance) serve(ctx context.Context, name string, ln net.Listener, tc 
 			srv.Close()
 		}
 	})
-	var err error
 	if tc != nil {
 		err = srv.ServeTLS(ln, "", "")
 	} else {

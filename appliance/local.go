@@ -19,17 +19,17 @@ import (
 
 // LocalStatus is what a running server says of itself over the local socket.
 type LocalStatus struct {
-	Version   string       `json:"version"`
-	URL       string       `json:"url"`
-	DeviceURL string       `json:"device_url"`
-	SetUp     bool         `json:"set_up"`
-	Listening string       `json:"listening"`
-	OneName   bool         `json:"one_name"`
-	PCs       bool         `json:"pcs"` // are managed
-	TLS       TLSMode      `json:"tls"`
-	CertEnds  time.Time    `json:"cert_ends"`
-	Root      []byte       `json:"root"`
-	Needs     []fleet.Need `json:"needs"`
+	Version      string                    `json:"version"`
+	URL          string                    `json:"url"`
+	DeviceURL    string                    `json:"device_url"`
+	SetUp        bool                      `json:"set_up"`
+	Listening    string                    `json:"listening"`
+	Certificates []fleet.ServerCertificate `json:"certificates"`
+	Fine         []reached                 `json:"fine"` // addresses at which the server just reached itself
+	PushTopic    string                    `json:"push_topic,omitempty"`
+	PushEnds     *time.Time                `json:"push_ends,omitempty"`
+	StoreBytes   int64                     `json:"store_bytes"`
+	Needs        []fleet.Need              `json:"needs"`
 }
 
 func socketPath(data string) string { return filepath.Join(data, "muster.sock") }
@@ -69,10 +69,23 @@ func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
 	if err != nil {
 		return LocalStatus{}, err
 	}
-	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, OneName: a.doors.oneName, PCs: a.pcs.Load(), TLS: a.config.TLS, Root: a.pki.Root().Raw}
+	if err := a.lookAtItself(ctx); err != nil {
+		return LocalStatus{}, err
+	}
+	s := LocalStatus{Version: Version, URL: a.config.URL, DeviceURL: a.config.DeviceURL, SetUp: setup.Done, Certificates: a.tls.Certificates()}
 	s.Listening, _ = a.Addrs()
-	if c := a.certificate.now.Load(); c != nil && c.Leaf != nil {
-		s.CertEnds = c.Leaf.NotAfter
+	a.probe.mu.Lock()
+	s.Fine = a.probe.fine
+	a.probe.mu.Unlock()
+	if s.StoreBytes, err = a.db.Size(); err != nil {
+		return LocalStatus{}, err
+	}
+	push, err := a.fleet.PushCertificate(ctx)
+	if err != nil {
+		return LocalStatus{}, err
+	}
+	if push != nil {
+		s.PushTopic, s.PushEnds = push.Topic, &push.NotAfter
 	}
 	if setup.Done {
 		if s.Needs, err = a.fleet.Needs(ctx, fleet.Job("doctor")); err != nil {
@@ -98,7 +111,7 @@ func localRequest(ctx context.Context, data, method, path string, patience time.
 
 // askLocal asks a running server for its status. fs.ErrNotExist or a refused connection means that none runs.
 func askLocal(ctx context.Context, data string) (*LocalStatus, error) {
-	resp, err := localRequest(ctx, data, http.MethodGet, "/status", 10*time.Second)
+	resp, err := localRequest(ctx, data, http.MethodGet, "/status", time.Minute)
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,11 @@ package appliance
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"muster/appliance/fleet"
 	"muster/appliance/sim"
@@ -76,12 +74,8 @@ func TestPCWithOneName(t *testing.T) {
 		}
 	}
 
-	var out bytes.Buffer
-	for _, f := range checkServer(context.Background(), &LocalStatus{URL: url, DeviceURL: url, OneName: true, PCs: w.Appliance.pcs.Load(), SetUp: true, Root: w.Appliance.pki.Root().Raw, TLS: TLSInternal, CertEnds: time.Now().Add(time.Hour)}, "en") {
-		out.WriteString(f.What + "\n")
-	}
-	if !strings.Contains(out.String(), "asks which certificate to show") {
-		t.Errorf("doctor says nothing of it: %s", out.String())
+	if n := w.need("need.one-name-pcs"); n == nil || n.Severity != fleet.SeverityHint {
+		t.Errorf("nobody is told of the browsers' question: %+v", n)
 	}
 	w.restart()
 	if !w.Appliance.pcs.Load() {

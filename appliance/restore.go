@@ -144,7 +144,7 @@ func prepareRestored(ctx context.Context, c Config, r *store.Restore) (found res
 	if err != nil {
 		return found, err
 	}
-	return restoredFound{devices: counts.Devices, people: counts.People, removals: len(waiting.Removals)}, nil
+	return restoredFound{devices: counts.Devices, people: counts.People, removals: waiting.Count}, nil
 }
 
 // recoveryFile is what is written for a person to keep.

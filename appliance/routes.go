@@ -31,6 +31,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	mux.Handle("/api/", api.New(api.Config{Fleet: a.fleet, Google: a.android, Words: a.words, Logger: a.log, Version: Version, URL: a.config.URL, Clock: a.config.Clock}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	mux.HandleFunc("GET /metrics", a.metrics.serve)
 	mux.HandleFunc("GET "+profileAddress("{ticket}"), a.enrolmentProfile)
 	mux.HandleFunc("GET "+android.CallbackPath, a.googleCallback)
 	if a.config.demo {
@@ -144,14 +145,29 @@ func profileAddress(ticket string) string {
 	return "/enroll-profile/" + ticket + "/muster.mobileconfig"
 }
 
-// ready says whether the store answers.
+// ready says whether the server can do its work: the store answers and takes writes. What else needs a person does not make it unready; the
+// codes of grave needs follow in the answer to a request from this machine, for monitors that show more than a status.
 func (a *Appliance) ready(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.fleet.SetupState(r.Context()); err != nil {
+	if _, err := a.fleet.SetupState(r.Context()); err != nil || a.db.Stats().Failed {
 		a.log.Error("not ready", "err", err)
 		plain(w, http.StatusServiceUnavailable, "not ready")
 		return
 	}
-	plain(w, http.StatusOK, "ready")
+	text := "ready"
+	if a.fromHere(r) {
+		needs, err := a.fleet.Needs(r.Context(), fleet.Job("readyz"))
+		if err != nil {
+			a.log.Error("not ready", "err", err)
+			plain(w, http.StatusServiceUnavailable, "not ready")
+			return
+		}
+		for _, n := range needs {
+			if n.Severity == fleet.SeverityError {
+				text += "\n" + n.Reason.Code + " " + n.Object
+			}
+		}
+	}
+	plain(w, http.StatusOK, text)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -29,7 +29,7 @@ func Serve(ctx context.Context, c Config, out io.Writer, terminal bool) error {
 		return err
 	}
 	defer stopLocal()
-	a.log.Info("muster serves", "url", a.config.URL, "device_url", a.config.DeviceURL, "version", Version)
+	a.log.Info("muster serves", "url", a.config.URL, "device_url", a.config.DeviceURL, "listen", a.config.Listen, "version", Version)
 	return a.Run(ctx)
 }
 
@@ -49,7 +49,7 @@ func (a *Appliance) offerSetup(ctx context.Context, out io.Writer, terminal bool
 	}
 	link := a.config.URL + "/setup#" + token
 	text := fmt.Sprintf("Set Muster up here, once, within an hour (a restart gives a new link):\n  %s\n", link)
-	if a.config.TLS == TLSInternal {
+	if a.tls.internal() {
 		text += fmt.Sprintf("Your browser will not know the certificate yet. Its authority has the SHA-256 fingerprint\n  %s\n", a.rootFingerprint())
 	}
 	if terminal {

@@ -392,7 +392,7 @@ func TestSearchAndCertificates(t *testing.T) {
 	})
 	t.Run("the calendar says who must do what", func(t *testing.T) {
 		status, body := v.get("/certificates/calendar")
-		v.wants("the calendar", status, 200, body, "it@noordhaven.example", "Certificate of this website", "Root certificate of Muster", "Identities of devices", "never with another account")
+		v.wants("the calendar", status, 200, body, "it@noordhaven.example", "Certificate of 127.0.0.1", "Root certificate of Muster", "Identities of devices", "never with another account")
 	})
 	t.Run("health knows the appliance", func(t *testing.T) {
 		status, body := v.get("/health")

@@ -111,3 +111,21 @@ func TestSecretInTheWizard(t *testing.T) {
 		})
 	}
 }
+
+// TestFaultOfAHiddenSetting: what is wrong with a setting that belongs to platforms that were not chosen is said all the same.
+func TestFaultOfAHiddenSetting(t *testing.T) {
+	b := uitest.Start(t)
+	w := newBWorld(t)
+	tab := b.Open(t, w.at("/profiles/new?type=custom"), w.view(uitest.View{Lang: "en"}))
+	for _, p := range []string{"ios", "ipados", "macos", "windows"} { // three are ticked at first
+		tab.Click(t, `[name="platforms"][value="`+p+`"]`)
+	}
+	press(t, tab, "next")
+	tab.Type(t, "#f-name", "For PCs")
+	press(t, tab, "next")
+	press(t, tab, "next")
+	if got := tab.Text(t, `.message.bad`); got == "" {
+		t.Error("nothing says what is missing")
+	}
+	tab.Check(t)
+}

@@ -73,6 +73,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
 		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/windows", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
 		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android", "/about/work-profile"}
+	all = append(all, "/settings/tls")
 	all = append(all, "/settings/backup", "/settings/backup/key", "/restored")
 	add := func(prefix, id string, tails ...string) {
 		all = append(all, prefix+id)
@@ -210,6 +211,9 @@ func TestWalk(t *testing.T) {
 	}
 	delivered(phone)
 	delivered(mac)
+	w.allowQueries()
+	_, pc := w.pc(sim.WindowsOptions{Name: "CARLA-LAPTOP", Seed: 5}, w.invitation("Carla", fleet.Windows, fleet.Corporate, 1))
+	w.answered(pc, "./Device/Vendor/MSFT/DeviceStatus/TPM/SpecificationVersion")
 	w.device(sim.Options{Kind: sim.IPhone, Seed: 3, ManualAccount: "carla@noordhaven.example"}, "Carla", fleet.Personal)
 	_, leaver := w.device(sim.Options{Kind: sim.IPhone, Seed: 4}, "Eva", fleet.Personal)
 	delivered(leaver)
@@ -232,7 +236,7 @@ func TestWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookies := signIn(t, w, b)
-	paths := screens(t, w, w.browser(), cookies)
+	paths := append(screens(t, w, w.browser(), cookies), "/devices/"+string(pc)+"/act/query")
 	if only := os.Getenv("MUSTER_WALK"); only != "" { // for looking at some pages while working on them
 		paths = slices.DeleteFunc(paths, func(p string) bool { return !strings.Contains(p, only) })
 	}

@@ -310,8 +310,8 @@ func (u *UI) restored(q *Request) error {
 		p.Unknown = append(p.Unknown, row)
 	}
 	p.Word = q.T("restored.release.none")
-	if len(r.Removals) > 0 {
-		p.Word = q.Words.N("restored.release", len(r.Removals), nil)
+	if r.Count > 0 {
+		p.Word = q.Words.N("restored.release", r.Count, nil)
 	}
 	return q.Page("app/restored", Page{Title: p.Head.Title, Data: p})
 }

@@ -250,10 +250,15 @@ func (u *UI) certificateCalendar(q *Request) error {
 	for _, c := range sys.Certificates {
 		row := calendarRow{What: q.T("calendar." + c.Kind), Detail: c.Subject, End: c.NotAfter, Status: q.endStatus(c.NotAfter, 365)}
 		switch {
-		case c.Kind == "tls" && sys.TLSInternal:
-			row.Who, row.Do, row.Status = q.T("calendar.who.muster"), q.T("calendar.do.tls"), q.endStatus(c.NotAfter, 3)
 		case c.Kind == "tls":
-			row.Who, row.Do, row.Status = q.T("calendar.who.server"), q.T("calendar.do.files"), q.endStatus(c.NotAfter, 21)
+			row.What, row.Detail = q.T("calendar.tls.of", "name", c.Subject), ""
+			row.Who, row.Do, row.Status = q.T("calendar.who.muster"), q.T(tlsDo(c.Source)), q.endStatus(c.NotAfter, 3)
+			if c.Source == string(fleet.TLSFiles) {
+				row.Who, row.Status = q.T("calendar.who.server"), q.endStatus(c.NotAfter, 21)
+			}
+			if q.Actor.May(fleet.SettingsRead) {
+				row.Link, row.Word = "/settings/tls", q.T("calendar.tls.open")
+			}
 		default:
 			row.Who, row.Do = q.T("calendar.who.nobody"), q.T("calendar.do."+c.Kind)
 		}
@@ -281,6 +286,17 @@ func (u *UI) certificateCalendar(q *Request) error {
 		page.Rows = append(page.Rows, row)
 	}
 	return q.Page("app/certificate-calendar", Page{Title: q.T("certificates.title"), Data: page})
+}
+
+// tlsDo is the text that says what to do about the server's certificate from a source.
+func tlsDo(source string) string {
+	switch fleet.TLSMode(source) {
+	case fleet.TLSACME:
+		return "calendar.do.acme"
+	case fleet.TLSFiles:
+		return "calendar.do.files"
+	}
+	return "calendar.do.tls"
 }
 
 // heldCertificates counts those of one purpose that devices hold.

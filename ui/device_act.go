@@ -72,7 +72,7 @@ func (q *Request) showAct(status int, form Form) error {
 	}
 	back := "/devices/" + string(id)
 	page := actPage{Device: d, Icon: actionIcon(action), Back: back, Form: form, Action: back + "/act/" + string(action),
-		Title: q.T("act.title."+string(action), "name", d.Name), Text: q.Say(c.Reason), Word: q.T("act.button."+string(action), "name", d.Name)}
+		Title: q.actionText("act.title", d, action, "name", d.Name), Text: q.Say(c.Reason), Word: q.actionText("act.button", d, action, "name", d.Name)}
 	if !c.Offered {
 		page.Refused, page.Text = q.Say(c.Reason), ""
 		if status == http.StatusOK {

@@ -51,6 +51,7 @@ type Field struct {
 	Rows         int
 	Value        string
 	Mono, Locked bool
+	Needed       bool // not called optional, though the browser must not insist: the field may be hidden
 	Autofocus    bool
 	Describes    string // id of a text that describes the field as well
 }
@@ -122,6 +123,8 @@ func newField(form Form, name, label string, pairs ...any) (Field, error) {
 			f.Max = fmt.Sprint(v)
 		case "rows":
 			f.Rows, ok = v.(int)
+		case "needed":
+			f.Needed, ok = v.(bool)
 		case "mono":
 			f.Mono, ok = v.(bool)
 		case "locked":

@@ -70,22 +70,29 @@ func (u *UI) health(q *Request) error {
 	return q.Page("app/health", Page{Title: q.T("health.title"), Live: true, Data: page})
 }
 
+// needKind is the colour of a severity.
+func needKind(severity string) Kind {
+	switch severity {
+	case fleet.SeverityError:
+		return Bad
+	case fleet.SeverityWarning:
+		return Warn
+	case fleet.SeverityHint:
+		return Mute
+	}
+	return Busy
+}
+
 func (q *Request) needRows(needs []fleet.Need) []needRow {
 	var out []needRow
 	for _, n := range needs {
-		row := needRow{Kind: Busy, Text: q.Say(n.Reason)}
-		switch n.Severity {
-		case "error":
-			row.Kind = Bad
-		case "warning":
-			row.Kind = Warn
-		}
+		row := needRow{Kind: needKind(n.Severity), Text: q.Say(n.Reason)}
 		if key := "todo." + n.Reason.Code; q.Words.Has(key) {
 			row.Todo = q.T(key)
 		}
 		if n.Link != "" && n.Link != "/health" {
 			row.Link, row.Word = n.Link, q.T("health.look")
-			if n.Severity == "error" {
+			if row.Kind == Bad {
 				row.Word = q.T("ui.mend")
 			}
 		}
@@ -108,11 +115,8 @@ func (u *UI) systemFacts(q *Request, sys System, s *fleet.Settings) []FactLine {
 	out = append(out, FactLine{Name: q.T("settings.url"), Value: s.URL}, FactLine{Name: q.T("settings.device_url"), Value: s.DeviceURL})
 	for _, c := range sys.Certificates {
 		if c.Kind == "tls" {
-			hint := q.T("calendar.do.files")
-			if sys.TLSInternal {
-				hint = q.T("calendar.do.tls")
-			}
-			out = append(out, FactLine{Name: q.T("calendar.tls"), Value: q.T("health.until", "end", q.Words.Date(c.NotAfter)), Hint: hint})
+			hint := q.T(tlsDo(c.Source))
+			out = append(out, FactLine{Name: q.T("calendar.tls.of", "name", c.Subject), Value: q.T("health.until", "end", q.Words.Date(c.NotAfter)), Hint: hint})
 		}
 	}
 	return append(out, FactLine{Name: q.T("health.clock"), Value: q.Words.DateTime(u.now()), Hint: q.T("health.clock.hint")})

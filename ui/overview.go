@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ func (u *UI) overview(q *Request) error {
 	if q.Actor.May(fleet.InviteWrite) {
 		page.Head.Actions = []Button{{Href: "/invitations/new", Word: q.T("overview.invite"), Icon: "plus", Style: "primary"}}
 	}
+	needs = slices.DeleteFunc(needs, func(n fleet.Need) bool { return n.Severity == fleet.SeverityHint }) // the health page has those
 	for _, n := range needs {
 		page.Needs = append(page.Needs, q.needView(n))
 	}
@@ -83,13 +85,7 @@ func (u *UI) overview(q *Request) error {
 
 // needView gives a need its colour and a button that says what it does.
 func (q *Request) needView(n fleet.Need) needView {
-	v := needView{Text: q.Say(n.Reason), Link: n.Link, Kind: Busy, Word: q.T("ui.mend")}
-	switch n.Severity {
-	case "error":
-		v.Kind = Bad
-	case "warning":
-		v.Kind = Warn
-	}
+	v := needView{Text: q.Say(n.Reason), Link: n.Link, Kind: needKind(n.Severity), Word: q.T("ui.mend")}
 	if status, ok := strings.CutPrefix(n.Reason.Code, "need.profiles-"); ok && q.Actor.May(fleet.DevicesRead) {
 		v.Link = "/devices?status=" + status // on which devices, and why, is what one wants to know
 	}

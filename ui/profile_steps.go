@@ -139,6 +139,7 @@ func (w *wizard) show(status int, step string) error {
 		var there map[string]bool
 		if p.Groups, there, err = w.settingGroups(w.decl, w.platforms(), w.form); err == nil {
 			shown = func(name string) bool { return there[name] || name == "person" }
+			w.gatherUnseen(there)
 			err = w.insertStep(&p)
 		}
 	case "tags":

@@ -559,6 +559,15 @@ func (w *wizard) gatherTo() {
 	}
 }
 
+// gatherUnseen says of the form as a whole what is wrong with a setting that is not shown: it belongs to platforms that were not chosen.
+func (w *wizard) gatherUnseen(shown map[string]bool) {
+	for field, msg := range w.form.Errors {
+		if strings.HasPrefix(field, "settings") && !shown[field] && w.form.Errors[""] == "" {
+			w.form.Errors[""] = msg
+		}
+	}
+}
+
 // carried are the fields of the form that the shown step does not have itself.
 func (w *wizard) carried(shown func(name string) bool) []carriedValue {
 	var names []string

@@ -75,6 +75,7 @@ var destinations = []struct {
 	{"admins", "/admins", "admins", fleet.AdminsEdit, false},
 	{"roles", "/roles", "shield", fleet.AdminsEdit, false},
 	{"settings", "/settings", "settings", fleet.SettingsRead, false},
+	{"tls", "/settings/tls", "globe", fleet.SettingsRead, false},
 	{"apple", "/settings/apple", "bell", fleet.SettingsRead, false},
 	{"android", "/settings/android", "phone", fleet.SettingsRead, false},
 	{"terms", "/settings/terms", "document", fleet.SettingsRead, false},

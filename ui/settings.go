@@ -51,6 +51,7 @@ func (q *Request) settingsTabs(current string) []Tab {
 // settingsPlaces are the pages of settings; any one of the permissions opens a page, none means everyone.
 var settingsPlaces = []struct{ name, needs string }{
 	{"organisation", string(fleet.SettingsRead)},
+	{"tls", string(fleet.SettingsRead)},
 	{"apple", string(fleet.SettingsRead)},
 	{"windows", string(fleet.SettingsRead)},
 	{"android", string(fleet.SettingsRead)},

@@ -10,7 +10,6 @@ type System struct {
 	Version      string
 	Started      time.Time
 	StoreBytes   int64 // what the store takes on the disk; 0 = not known
-	TLSInternal  bool  // our own authority issues the server's certificate and renews it
 	Certificates []SystemCertificate
 }
 
@@ -18,6 +17,7 @@ type System struct {
 type SystemCertificate struct {
 	Kind, Subject, Fingerprint string
 	NotAfter                   time.Time
+	Source                     string // of "tls": internal, acme or files
 }
 
 // system asks the appliance; without one (tests of single pages) nothing is known.

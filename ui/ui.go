@@ -15,6 +15,7 @@ import (
 type Domain interface {
 	house
 	entry
+	serverTLS
 	enrolment
 	overviewDomain
 	devicesDomain
@@ -174,6 +175,7 @@ func (u *UI) routes() {
 	u.accountRoutes()
 	u.tokenRoutes()
 	u.settingsRoutes()
+	u.tlsRoutes()
 	u.appleRoutes()
 	u.pcSettingsRoutes()
 	u.googleRoutes()

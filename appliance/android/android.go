@@ -76,6 +76,8 @@ type Android struct {
 	queue *queue
 	look  chan struct{} // rung to look all devices over now
 
+	claiming sync.Mutex // held while a new device is taken in
+
 	mu     sync.Mutex
 	conn   *connection
 	known  [sha256.Size]byte // of what conn was made from
@@ -84,10 +86,12 @@ type Android struct {
 }
 
 var (
-	_ fleet.Module       = (*Android)(nil)
-	_ fleet.Waker        = (*Android)(nil)
-	_ fleet.RemovesWhole = (*Android)(nil)
-	_ fleet.TellsGaps    = (*Android)(nil)
+	_ fleet.Module          = (*Android)(nil)
+	_ fleet.Waker           = (*Android)(nil)
+	_ fleet.RemovesWhole    = (*Android)(nil)
+	_ fleet.TellsGaps       = (*Android)(nil)
+	_ fleet.SettingsChecker = (*Android)(nil)
+	_ fleet.FindsConflicts  = (*Android)(nil)
 )
 
 // connection is a client with what it is for.

@@ -76,8 +76,10 @@ func policyCases(t testing.TB) map[string]struct {
 		"work_apps": {work(), []*fleet.Profile{profileOf("teams", fleet.TypeApp, `{"kind":"play","package":"com.microsoft.teams","configuration":"{\"a\":{\"who\":\"{{name}} <{{mail}}>\"},\"n\":[1,true,\"{{upn}}\"]}"}`),
 			profileOf("chrome", fleet.TypeApp, `{"kind":"play","package":"com.android.chrome","install":"available","auto_update":"late","permissions":"deny"}`),
 			profileOf("game", fleet.TypeApp, `{"kind":"play","package":"com.example.game","install":"blocked"}`)}},
-		"kiosk":      {kiosk, []*fleet.Profile{profileOf("front", fleet.TypeKiosk, `{"app":"com.example.kiosk","more_apps":"com.android.chrome"}`)}},
-		"kiosk_open": {kiosk, []*fleet.Profile{profileOf("front", fleet.TypeKiosk, `{"app":"com.example.kiosk","status_bar":"all","navigation":"all","settings_app":true,"lock_screen":true,"stay_on":false,"power_button":false}`)}},
+		"kiosk":                {kiosk, []*fleet.Profile{profileOf("front", fleet.TypeKiosk, `{"app":"com.example.kiosk","more_apps":"com.android.chrome"}`)}},
+		"work_custom":          {work(), []*fleet.Profile{profileOf("more", fleet.TypeCustom, `{"android_policy":"{\"shortSupportMessage\":{\"defaultMessage\":\"Ask IT\"},\"applications\":[{\"packageName\":\"com.example.notes\",\"installType\":\"AVAILABLE\"}]}"}`)}},
+		"managed_restrictions": {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("limits", fleet.TypeRestrictions, `{"no_camera":true,"no_screenshots":true,"no_erase":true,"no_account_changes":true,"no_app_removal":true}`)}},
+		"kiosk_open":           {kiosk, []*fleet.Profile{profileOf("front", fleet.TypeKiosk, `{"app":"com.example.kiosk","status_bar":"all","navigation":"all","settings_app":true,"lock_screen":true,"stay_on":false,"power_button":false}`)}},
 	}
 }
 
@@ -201,6 +203,32 @@ func TestCheckBody(t *testing.T) {
 		if len(got) != 1 || !strings.Contains(got[0], c.wrong) {
 			t.Errorf("%s: got %q, want %q", name, got, c.wrong)
 		}
+	}
+}
+
+// A fragment cannot bring what Muster answers for, nor what Google does not know.
+func TestCustomPolicy(t *testing.T) {
+	a := &Android{}
+	for body, code := range map[string]string{
+		`{"screenCaptureDisabled":true}`:                                              "",
+		`{"statusReportingSettings":{}}`:                                              "android.custom.forbidden",
+		`{"usageLog":{"enabledLogTypes":["SECURITY_LOGS"]}}`:                          "android.custom.forbidden",
+		`{"applications":[{"packageName":"a.b","delegatedScopes":["CERT_INSTALL"]}]}`: "android.custom.forbidden",
+		`{"screenCapture":true}`:                                                      "android.custom.wrong",
+		`{"version":"9"}`:                                                             "android.custom.forbidden",
+	} {
+		settings, _ := json.Marshal(map[string]string{"android_policy": body})
+		p := profileOf("c", fleet.TypeCustom, string(settings))
+		if got := a.CheckSettings(p)["android_policy"].Code; got != code {
+			t.Errorf("%s: got %q, want %q", body, got, code)
+		}
+	}
+	p := profileOf("c", fleet.TypeCustom, `{"android_policy":"{\"bluetoothDisabled\":true}"}`)
+	if ok, r := a.Applies(p, fleet.Target{Platform: fleet.Android, Mode: fleet.ModeWorkProfile, Ownership: fleet.Personal}); ok || r.Code != "android.custom.personal" {
+		t.Errorf("a personal device takes it: %v %q", ok, r.Code)
+	}
+	if ok, _ := a.Applies(p, fleet.Target{Platform: fleet.Android, Mode: fleet.ModeKiosk, Ownership: fleet.Corporate}); !ok {
+		t.Error("a kiosk does not take it")
 	}
 }
 

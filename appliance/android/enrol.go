@@ -143,7 +143,14 @@ func (a *Android) openToken(rec *record) (*Entry, error) {
 
 // claim takes in a device that Google says has enrolled. One that cannot be let in is put out again at once: a work profile goes, and a company's
 // device is as new as it was. A device of which nothing is known here is left alone: an older backup may have been restored.
+//
+// Its notification and a look at all devices may find it at the same moment: one of them takes it in.
 func (a *Android) claim(ctx context.Context, conn *connection, name string) error {
+	a.claiming.Lock()
+	defer a.claiming.Unlock()
+	if known, err := a.recordOfDevice(ctx, name); err != nil || known != nil {
+		return err
+	}
 	d, err := conn.getDevice(ctx, laneOrder, name)
 	if is(err, http.StatusNotFound) {
 		return nil

@@ -21,7 +21,7 @@ const workers = 8
 const (
 	pullPause     = time.Second
 	commandsEvery = 30 * time.Second
-	commandsYoung = time.Hour
+	commandsYoung = 2 * time.Hour // longer than Google keeps one, so that one that ran out is sent again soon
 )
 
 // Run carries out turns, hears notifications, and looks all devices over now and then, until ctx ends.

@@ -55,14 +55,16 @@ var renderers map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, erro
 
 func init() {
 	renderers = map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, error){
-		fleet.TypeTrustedRoot: (*rendering).trustedRoot,
-		fleet.TypePasscode:    (*rendering).passcode,
-		fleet.TypeEmail:       (*rendering).email,
-		fleet.TypeWiFi:        (*rendering).wifi,
-		fleet.TypeApp:         (*rendering).app,
-		fleet.TypeWorkSharing: (*rendering).workSharing,
-		fleet.TypePersonalUse: (*rendering).personalUse,
-		fleet.TypeKiosk:       (*rendering).kiosk,
+		fleet.TypeTrustedRoot:  (*rendering).trustedRoot,
+		fleet.TypePasscode:     (*rendering).passcode,
+		fleet.TypeEmail:        (*rendering).email,
+		fleet.TypeWiFi:         (*rendering).wifi,
+		fleet.TypeApp:          (*rendering).app,
+		fleet.TypeWorkSharing:  (*rendering).workSharing,
+		fleet.TypePersonalUse:  (*rendering).personalUse,
+		fleet.TypeKiosk:        (*rendering).kiosk,
+		fleet.TypeCustom:       (*rendering).custom,
+		fleet.TypeRestrictions: (*rendering).restrictions,
 	}
 }
 

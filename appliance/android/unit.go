@@ -36,6 +36,8 @@ func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return emailApplies(p.Values())
 	case fleet.TypeWiFi:
 		return wifiApplies(p.Values())
+	case fleet.TypeCustom:
+		return customApplies(p.Values(), t)
 	case fleet.TypeApp:
 		return appApplies(p.Values(), t)
 	}

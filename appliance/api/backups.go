@@ -19,7 +19,7 @@ type recoveryProof struct {
 }
 
 type releaseBody struct {
-	Removals int `json:"removals"` // as many as were on the list that was looked at
+	Removals int `json:"removals"` // the count of the list that was looked at
 }
 
 type adoptBody struct {

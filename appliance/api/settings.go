@@ -135,7 +135,7 @@ type csrView struct {
 	Request string `json:"request"` // PEM
 }
 
-var settingsRoutes = []route{
+var settingsRoutes = append([]route{
 	{Method: "GET", Path: "/settings", Tag: "settings", Summary: "Settings of the organisation", Out: fleet.Settings{},
 		Do: func(ctx context.Context, c *call) (any, error) {
 			if !c.Actor.May(fleet.SettingsRead) {
@@ -203,7 +203,7 @@ var settingsRoutes = []route{
 			all := fleet.Declarations()
 			return paged(fleet.List[fleet.FactDeclaration]{Items: all, Total: len(all)}, nil, same)
 		}},
-}
+}, tlsRoutes...)
 
 type adminBody struct {
 	Mail      *string       `json:"mail,omitempty"`

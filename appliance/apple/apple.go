@@ -39,8 +39,9 @@ type Config struct {
 	Fleet Fleet
 	PKI   *pki.Authority
 	DB    *store.DB
-	// TrustOwnRoot puts the root of the internal CA into enrolment profiles: for a server whose TLS certificate comes from it.
-	TrustOwnRoot bool
+	// ServerRoots are the root certificates, DER, that enrolment profiles have devices trust, so that they accept the server's TLS certificate:
+	// none while a public authority certifies it. nil = none ever.
+	ServerRoots func() [][]byte
 	// PushURL is the base address of APNs; "" = Apple's own.
 	PushURL string
 	// PushRoots verifies APNs; nil = the system's roots.
@@ -53,14 +54,14 @@ type Config struct {
 
 // Apple manages iPhones, iPads and Macs. It is safe for concurrent use.
 type Apple struct {
-	fleet     Fleet
-	pki       *pki.Authority
-	db        *store.DB
-	trustRoot bool
-	now       func() time.Time
-	log       *slog.Logger
-	push      *pusher
-	hardware  *hardwareCache
+	fleet    Fleet
+	pki      *pki.Authority
+	db       *store.DB
+	roots    func() [][]byte
+	now      func() time.Time
+	log      *slog.Logger
+	push     *pusher
+	hardware *hardwareCache
 }
 
 var (
@@ -73,7 +74,7 @@ func New(c Config) (*Apple, error) {
 	if c.Fleet == nil || c.PKI == nil || c.DB == nil {
 		return nil, errors.New("apple: fleet, pki and database are required")
 	}
-	a := &Apple{fleet: c.Fleet, pki: c.PKI, db: c.DB, trustRoot: c.TrustOwnRoot, now: c.Clock, log: c.Logger,
+	a := &Apple{fleet: c.Fleet, pki: c.PKI, db: c.DB, roots: c.ServerRoots, now: c.Clock, log: c.Logger,
 		hardware: &hardwareCache{}}
 	if a.now == nil {
 		a.now = time.Now

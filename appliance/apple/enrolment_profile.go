@@ -96,8 +96,8 @@ func (a *Apple) newEnrolmentData(e fleet.EnrolmentID, p fleet.Platform, o fleet.
 		Enrolment: e, Platform: p, Ownership: o, Organisation: s.Organisation, BaseURL: deviceURL(s),
 		Topic: topic, Rights: rightsFor(o), Capabilities: capabilitiesFor(o), SignMessage: s.SignMessages, SCEPName: scepName(s),
 	}
-	if a.trustRoot {
-		data.Roots = [][]byte{a.pki.Root().Raw}
+	if a.roots != nil {
+		data.Roots = a.roots()
 	}
 	return data
 }

@@ -28,7 +28,11 @@ func TestEnrolmentProfile(t *testing.T) {
 	} {
 		name := string(c.platform) + "_" + string(c.ownership)
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(k *Config) { k.TrustOwnRoot = c.ownRoot })
+			r := newRig(t, func(k *Config) {
+				if !c.ownRoot {
+					k.ServerRoots = nil
+				}
+			})
 			r.fleet.settings.SignMessages = c.sign
 			r.fleet.enrolment = &fleet.Enrolment{ID: "01ENROLMENT", Platform: c.platform, Mode: fleet.ModeDevice, Ownership: c.ownership}
 			xml, err := r.apple.EnrolmentProfile(ctx, "good")

@@ -60,7 +60,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	must(t, err)
 	f, err := fleet.New(fleet.Config{DB: db, PKI: authority, Clock: w.now})
 	must(t, err)
-	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Clock: w.now, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	conf := Config{Fleet: f, PKI: authority, DB: db, ServerRoots: func() [][]byte { return [][]byte{authority.Root().Raw} }, Clock: w.now, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	for _, c := range change {
 		c(&conf)
 	}

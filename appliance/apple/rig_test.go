@@ -57,7 +57,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		settings: fleet.Settings{Organisation: "Example BV", URL: "https://muster.example.nl", DeviceURL: "https://mdm.example.nl/", SignMessages: true},
 		push:     &fleet.PushCertificate{Topic: testTopic}}
 	r := &rig{t: t, db: db, pki: authority, fleet: f, now: time.Now()}
-	conf := Config{Fleet: f, PKI: authority, DB: db, TrustOwnRoot: true, Logger: slog.New(slog.DiscardHandler)}
+	conf := Config{Fleet: f, PKI: authority, DB: db, ServerRoots: func() [][]byte { return [][]byte{authority.Root().Raw} }, Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&conf)
 	}

@@ -2,12 +2,14 @@ package fleet
 
 // androidTypes are where types can go among Android devices.
 var androidTypes = map[ProfileType][]Target{
-	TypeEmail:       androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk has no person
-	TypeTrustedRoot: androids(),
-	TypePasscode:    androids(),
-	TypeWiFi:        androids(),
-	TypeApp:         androids(),
-	TypeWorkSharing: androids(ModeWorkProfile, ModeCompanyWorkProfile),
-	TypePersonalUse: androids(ModeCompanyWorkProfile),
-	TypeKiosk:       androids(ModeKiosk),
+	TypeEmail:        androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk has no person
+	TypeTrustedRoot:  androids(),
+	TypePasscode:     androids(),
+	TypeWiFi:         androids(),
+	TypeApp:          androids(),
+	TypeWorkSharing:  androids(ModeWorkProfile, ModeCompanyWorkProfile),
+	TypePersonalUse:  androids(ModeCompanyWorkProfile),
+	TypeKiosk:        androids(ModeKiosk),
+	TypeCustom:       androids(),
+	TypeRestrictions: androids(),
 }

@@ -15,7 +15,7 @@ func AuditVerbs() []string {
 }
 
 var auditVerbs = []string{"create", "update", "delete", "assign", "unassign", "members", "revoke", "retry", "call-off", "reveal-pin", "read-secret",
-	"accept", "enrol", "re-enrol", "refuse-enrolment", "end-enrolment", "warn", "sign-in", verbSignInFailed, "sign-out", "end-session", "export", "rehearse", "restore", "release", "adopt", "run-job", "run-rule", "allow-run", "stop-run"}
+	"accept", "enrol", "re-enrol", "refuse-enrolment", "end-enrolment", "warn", "sign-in", verbSignInFailed, "sign-out", "end-session", "export", "rehearse", "restore", "release", "adopt", "run-job", "run-rule", "allow-run", "stop-run", "renew"}
 
 // ActionTypes lists the actions in the order of the UI.
 func ActionTypes() []ActionType {

@@ -158,6 +158,10 @@ func (d Declaration) check(raw json.RawMessage, platforms []Platform, known *kno
 			}
 			continue
 		}
+		if known.elsewhere(fd, given[fd.Key], out) {
+			bad.put("settings."+fd.Key, "secret.other-place")
+			continue
+		}
 		if x, ok = fd.check(x, platforms, bad); ok {
 			out[fd.Key] = x
 		}

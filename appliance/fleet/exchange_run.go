@@ -31,7 +31,8 @@ type exchange struct {
 
 // Exchange takes a device's answer (nil when it only calls) and hands out the next order (nil: nothing to do), in one
 // transaction. An answer to an unknown or foreign order is logged and ignored. A device with nothing to do costs no write.
-func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (*Order, error) {
+func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (order *Order, err error) {
+	defer func() { f.tallies.exchanged(order, err) }()
 	c = f.contact(c)
 	d, e := c.Identity.Device, c.Identity.Enrolment
 	if d == "" || e == "" {

@@ -18,6 +18,7 @@ type Config struct {
 	Clock  func() time.Time // nil = time.Now
 	Logger *slog.Logger     // nil = discarded
 	Locked Settings         // settings given as flags; their names stand in Locked.Locked
+	TLS    *ServerTLS       // given as flags; nil = the stored settings count
 
 	BackupDir string // where backups are written; "" = none can be made
 	Version   string // of the program, for the heads of backups
@@ -41,10 +42,13 @@ type Fleet struct {
 	org     organisation
 	planner planner
 
+	tallies            tallies
 	backupDir, version string
 	backingUp          sync.Mutex // held by the one backup or rehearsal that runs
 
 	needSources []NeedSource
+	tls         TLSKeeper  // nil in tests of the domain alone
+	lockedTLS   *ServerTLS // given as flags
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -52,7 +56,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, backupDir: c.BackupDir, version: c.Version,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version,
 		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
 	if f.now == nil {
 		f.now = time.Now

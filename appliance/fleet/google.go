@@ -138,7 +138,8 @@ func (f *Fleet) SaveGoogle(ctx context.Context, a Actor, in GoogleInput) (*Googl
 			*r = *old
 			before = old.GoogleAccount
 		}
-		if secret == "" && (old == nil || old.Kind != in.Kind) {
+		// A secret goes only where it was given for: with the kept one, the address of a relay stays.
+		if secret == "" && (old == nil || old.Kind != in.Kind || in.Kind == GoogleRelay && old.RelayURL != strings.TrimRight(in.RelayURL, "/")) {
 			field := map[string]string{GoogleOwn: "key_file", GoogleRelay: "relay_secret"}[in.Kind]
 			return nil, refuseField(ErrInvalid, field, Why("input.required"))
 		}

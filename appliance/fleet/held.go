@@ -69,6 +69,7 @@ type Restored struct {
 	Since    *time.Time    `json:"since,omitempty"`
 	Backup   *time.Time    `json:"backup,omitempty"`
 	Removals []HeldRemoval `json:"removals"`
+	Count    int           `json:"count"`          // of all removals: what Release is to be told
 	More     bool          `json:"more,omitempty"` // there are more removals than are listed
 	Unknown  []Stranger    `json:"unknown"`        // devices with our certificate and without a record
 }
@@ -112,9 +113,9 @@ func (f *Fleet) Restored(ctx context.Context, a Actor) (*Restored, error) {
 			if !sees(a, d.Tags) {
 				return true, nil
 			}
-			if len(out.Removals) == heldShown {
+			if out.Count++; len(out.Removals) == heldShown {
 				out.More = true
-				return false, nil
+				return true, nil
 			}
 			r := HeldRemoval{Device: d.ID, Name: d.Name, State: d.State, Deleted: d.Hidden}
 			open, err := openActions(tx, d.ID)

@@ -38,6 +38,7 @@ type Field struct {
 	Group      string      `json:"group,omitempty"`     // heading in the form
 	Advanced   bool        `json:"advanced,omitempty"`
 	Supervised bool        `json:"supervised,omitempty"` // iPhone and iPad obey it only under supervision
+	KeptWith   string      `json:"kept_with,omitempty"`  // of a secret: the field that says where it is used; with another value it has to be typed again
 }
 
 // Bound is what one platform takes of a number.

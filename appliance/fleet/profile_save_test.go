@@ -182,7 +182,7 @@ func TestNotesBeforeSaving(t *testing.T) {
 	for _, n := range notes {
 		got = append(got, n.Code+" "+n.Args["platform"]+n.Args["setting"])
 	}
-	want := []string{"profile.setting-not-on-platform macosdays", "profile.type-not-on-platform android", "email.existing-account-blocks ", "email.person-signs-in "}
+	want := []string{"profile.setting-not-on-platform macosdays", "profile.platform-off android", "email.existing-account-blocks ", "email.person-signs-in "}
 	if strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -123,5 +123,9 @@ func orgReasonCodes() map[string][]string {
 		"push.other-key":         nil,
 		"push.unreadable":        nil,
 		"certificate.not-access": nil,
+
+		"tls.cuts-off":  {"count"},
+		"tls.not-roots": nil,
+		"tls.eab-key":   nil,
 	}
 }

@@ -36,6 +36,7 @@ func profileReasonCodes() map[string][]string {
 		"profile.same-network":               {"other"},
 		"profile.same-app":                   {"other"},
 		"profile.same-setting":               {"other"},
+		"secret.other-place":                 nil,
 		"secret.type-again":                  nil,
 		"wifi.name-too-long":                 nil,
 		"wifi.key-characters":                nil,

@@ -64,19 +64,34 @@ func (f *Fleet) heldOpen(a Actor, held string) (string, bool) {
 // knownSecrets are what a profile's secrets are before a change. The nil knownSecrets knows none.
 type knownSecrets struct {
 	stored, plain map[string]string // by key: sealed as stored, and in the clear
+	with          Values            // what the settings were
 	held          func(string) (string, bool)
+}
+
+// keeps says whether a value only stands for the secret that is there.
+func (k *knownSecrets) keeps(key string, x any) bool {
+	if k == nil || k.plain[key] == "" {
+		return false
+	}
+	s, isText := x.(string)
+	return x == nil || isText && s != "" && (s == SecretShown || s == k.stored[key])
+}
+
+// elsewhere says whether a kept secret would be used in another place than the one that it was typed for, as out says after a change. Who may
+// change a profile, and does not know its secret, must not have devices show it to a server or a network of their choosing.
+func (k *knownSecrets) elsewhere(fd Field, x any, out Values) bool {
+	return fd.KeptWith != "" && k.keeps(fd.Key, x) && out.Has(fd.KeptWith) && out.String(fd.KeptWith) != k.with.String(fd.KeptWith)
 }
 
 // given is the secret that a value stands for; nil for none.
 func (k *knownSecrets) given(key string, x any, bad faults) any {
-	s, isText := x.(string)
+	s, _ := x.(string)
 	switch {
 	case k == nil:
 		return x
-	case x == nil, s == SecretShown, isText && s != "" && s == k.stored[key]:
-		if old, ok := k.plain[key]; ok {
-			return old
-		}
+	case k.keeps(key, x):
+		return k.plain[key]
+	case x == nil, s == SecretShown:
 		return nil
 	case strings.HasPrefix(s, heldSecret):
 		plain, ok := k.held(s)
@@ -115,6 +130,7 @@ func (f *Fleet) secretsOf(a Actor, p *Profile) (*knownSecrets, error) {
 		return k, nil
 	}
 	v := p.Values()
+	k.with = v
 	for _, fd := range declarationOf(p.Type).Fields {
 		s := v.String(fd.Key)
 		if fd.Kind != KindSecret || s == "" {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +124,47 @@ func TestSecretOfAProfile(t *testing.T) {
 	if _, err := w.unsealed(&moved); err == nil {
 		t.Error("the key of one profile opens in another")
 	}
+}
+
+// A kept secret goes only where it was typed for: who changes the server or the network types it again.
+func TestKeptSecretIsNotAimedElsewhere(t *testing.T) {
+	w := newHouse(t)
+	ctx := t.Context()
+	for _, c := range []struct {
+		kind        ProfileType
+		secret, was string
+		place       string
+		settings    Values
+	}{
+		{TypeWiFi, "password", "Office", "ssid", Values{"ssid": "Office", "password": "correct horse battery"}},
+		{TypeVPN, "secret", "vpn.example.org", "server", Values{"server": "vpn.example.org", "sign_in": "secret", "secret": "correct horse battery"}},
+	} {
+		p, err := w.CreateProfile(ctx, w.owner, ProfileInput{Type: c.kind, Name: ptr(string(c.kind)), Settings: encode(t, c.settings)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kept := range []any{nil, SecretShown} {
+			v := maps.Clone(c.settings)
+			v[c.place], v[c.secret] = "evil.example", kept
+			_, err := w.UpdateProfile(ctx, w.owner, p.ID, ProfileInput{Settings: encode(t, v)})
+			wantField(t, err, "settings."+c.secret, "secret.other-place")
+		}
+		v := maps.Clone(c.settings)
+		v[c.place] = "new.example"
+		if _, err := w.UpdateProfile(ctx, w.owner, p.ID, ProfileInput{Settings: encode(t, v)}); err != nil {
+			t.Errorf("%s, typed again for another place: %v", c.kind, err)
+		}
+	}
+
+	relay := GoogleInput{Kind: GoogleRelay, RelayURL: "https://relay.example.org/", RelaySecret: "given by the relay"}
+	if _, err := w.SaveGoogle(ctx, w.owner, relay); err != nil {
+		t.Fatal(err)
+	}
+	relay.RelaySecret = ""
+	if _, err := w.SaveGoogle(ctx, w.owner, relay); err != nil {
+		t.Errorf("the same relay, its secret not typed again: %v", err)
+	}
+	relay.RelayURL = "https://evil.example"
+	_, err := w.SaveGoogle(ctx, w.owner, relay)
+	wantField(t, err, "relay_secret", "input.required")
 }

@@ -86,6 +86,9 @@ func (f *Fleet) publish(tx store.Tx, kind, id string) {
 	tx.OnCommit(func() { f.org.hub.hand(Change{Kind: kind, ID: id}) })
 }
 
+// Announce tells listeners of a change that no transaction made: of the server's certificate, for example.
+func (f *Fleet) Announce(kind string) { f.org.hub.hand(Change{Kind: kind}) }
+
 // Subscribe delivers changes within the actor's scope until ctx ends; a slow reader loses the oldest and is told by a Change of Kind "reset".
 // The channel is closed when ctx ends. Whoever calls reads the state of things after subscribing, so that nothing falls between.
 func (f *Fleet) Subscribe(ctx context.Context, a Actor) <-chan Change {

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -106,10 +107,11 @@ func TestSubscribe(t *testing.T) {
 
 // Every code that the organisation's files say stands in the list of codes, with exactly the arguments that it is said with.
 func TestReasonCodesAreListed(t *testing.T) {
-	listed := orgReasonCodes()
+	listed := warningCodes() // some are said by the appliance
+	maps.Copy(listed, orgReasonCodes())
 	said := map[string]bool{}
 	files := []string{"acceptance", "admin", "admin_save", "audit", "certificates", "faults", "group", "group_members", "group_rule", "invitation", "limiter", "needs", "once", "paging", "password",
-		"person", "person_groups", "push", "role", "scope", "session", "settings", "setup", "signin", "subscribe", "terms", "token"}
+		"person", "person_groups", "push", "push_pc", "role", "scope", "server_tls", "session", "settings", "setup", "signin", "subscribe", "terms", "token"}
 	for _, name := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(".", name+".go"), nil, 0)
 		if err != nil {
@@ -167,7 +169,7 @@ func TestReasonCodesAreListed(t *testing.T) {
 		})
 	}
 	composed := []string{"power.", "invitation.", "need.profiles-", "push."}
-	for code := range listed {
+	for code := range orgReasonCodes() {
 		if !said[code] && !slices.ContainsFunc(composed, func(p string) bool { return strings.HasPrefix(code, p) }) {
 			t.Errorf("%q is listed, and nobody says it", code)
 		}

@@ -15,6 +15,8 @@ func customDeclaration() Declaration {
 			{Key: "apple_channel", Kind: KindChoice, Default: "device", Required: true, Options: []string{"device", "person"}, Platforms: apple[2:], Group: "apple"},
 			// One node a line: LocURI, format and value, with blanks between.
 			{Key: "windows_nodes", Kind: KindDocument, Max: 100_000, Platforms: []Platform{Windows}, Group: "windows"},
+			// A fragment of a policy, as Google's discovery document has it.
+			{Key: "android_policy", Kind: KindJSON, Max: 60_000, Platforms: []Platform{Android}, Group: "android"},
 		},
 	}
 }
@@ -26,7 +28,7 @@ type SettingsChecker interface {
 }
 
 // customDocuments are the fields of which at least one must be filled in.
-var customDocuments = []string{"apple_payload", "windows_nodes"}
+var customDocuments = []string{"apple_payload", "windows_nodes", "android_policy"}
 
 func checkCustom(v Values) map[string]Reason {
 	for _, key := range customDocuments {

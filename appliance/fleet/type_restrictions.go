@@ -10,6 +10,7 @@ import "slices"
 func restrictionsDeclaration() Declaration {
 	phones := []Platform{IOS, IPadOS}
 	apple := []Platform{IOS, IPadOS, MacOS}
+	common := []Platform{IOS, IPadOS, MacOS, Android}
 	pc := []Platform{Windows}
 	on := func(group, key string, platforms []Platform) Field {
 		return Field{Key: key, Kind: KindBool, Default: false, Platforms: platforms, Group: group}
@@ -32,7 +33,7 @@ func restrictionsDeclaration() Declaration {
 			on("company", "no_managed_cloud", phones),
 
 			on("device", "no_camera", append(slices.Clone(apple), Windows)),
-			on("device", "no_screenshots", apple),
+			on("device", "no_screenshots", common),
 			on("device", "no_siri", apple),
 			on("device", "no_handoff", apple),
 			supervised("device", "no_airdrop", apple),
@@ -53,10 +54,10 @@ func restrictionsDeclaration() Declaration {
 			on("security", "fraud_warning", phones),
 			on("security", "no_diagnostics", apple),
 
-			supervised("supervised", "no_erase", apple),
-			supervised("supervised", "no_account_changes", apple),
+			supervised("supervised", "no_erase", common),
+			supervised("supervised", "no_account_changes", common),
 			supervised("supervised", "no_app_install", phones),
-			supervised("supervised", "no_app_removal", phones),
+			supervised("supervised", "no_app_removal", []Platform{IOS, IPadOS, Android}),
 			supervised("supervised", "no_profile_install", apple),
 			supervised("supervised", "no_vpn_creation", phones),
 

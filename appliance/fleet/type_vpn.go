@@ -21,7 +21,7 @@ func vpnDeclaration() Declaration {
 			{Key: "sign_in", Kind: KindChoice, Default: "certificate", Required: true, Options: []string{"certificate", "password", "secret"}, Group: "sign-in"},
 			{Key: "identity", Kind: KindProfile, RefType: TypeIdentity, Required: true, When: "sign_in=certificate", Group: "sign-in"},
 			{Key: "user_name", Kind: KindText, Default: "{{upn}}", Required: true, Max: 200, Template: true, Platforms: append(slices.Clone(apple), Android), When: "sign_in=password", Group: "sign-in"}, // Windows asks for it
-			{Key: "secret", Kind: KindSecret, Required: true, Min: 8, Max: 200, Platforms: apple, When: "sign_in=secret", Group: "sign-in"},
+			{Key: "secret", Kind: KindSecret, Required: true, Min: 8, Max: 200, Platforms: apple, When: "sign_in=secret", KeptWith: "server", Group: "sign-in"},
 			// root is who issued the server's certificate: the device must trust it.
 			{Key: "root", Kind: KindProfile, RefType: TypeTrustedRoot, Required: true, When: "sign_in=certificate|password", Group: "sign-in"},
 			// local_id is the name by which the device calls itself.

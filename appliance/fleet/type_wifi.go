@@ -20,7 +20,7 @@ func wifiDeclaration() Declaration {
 			{Key: "fixed_mac", Kind: KindBool, Default: false, Platforms: apple[:2], Group: "network", Advanced: true},
 
 			{Key: "security", Kind: KindChoice, Default: "personal", Required: true, Options: []string{"open", "personal", "enterprise"}, Group: "security"},
-			{Key: "password", Kind: KindSecret, Required: true, Min: 8, Max: 64, When: "security=personal", Group: "security"},
+			{Key: "password", Kind: KindSecret, Required: true, Min: 8, Max: 64, When: "security=personal", KeptWith: "ssid", Group: "security"},
 			{Key: "wpa3_only", Kind: KindBool, Default: false, When: "security=personal|enterprise", Group: "security"},
 
 			// How one signs in to an enterprise network (802.1X).

@@ -175,12 +175,13 @@ func (f *Fleet) untilNext(ctx context.Context, now time.Time) (time.Duration, er
 // push sends one wake and stores what came of it.
 func (f *Fleet) push(ctx context.Context, w *Wake) error {
 	var waker Waker
+	platform := ""
 	err := f.db.View(ctx, func(tx store.Tx) error {
 		d, err := devices.Get(tx, string(w.Device))
 		if err != nil {
 			return ignoreAbsent(err)
 		}
-		waker = f.wakers[d.Platform]
+		waker, platform = f.wakers[d.Platform], string(d.Platform)
 		return nil
 	})
 	if err != nil {
@@ -194,8 +195,20 @@ func (f *Fleet) push(ctx context.Context, w *Wake) error {
 		if ctx.Err() != nil {
 			return nil // sent or not, nobody knows: it is due again after the start
 		}
+		f.tallies.add(TallyPush, platform, res.word())
 	}
 	return f.db.Update(context.WithoutCancel(ctx), func(tx store.Tx) error { return f.pushed(tx, w, res) })
+}
+
+// word is the result in one word.
+func (r WakeResult) word() string {
+	switch {
+	case r.Accepted:
+		return "accepted"
+	case r.Reason.Code != "":
+		return r.Reason.Code
+	}
+	return "refused"
 }
 
 // pushed stores the result of a push; what changed meanwhile counts more than it.
@@ -206,13 +219,7 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 	}
 	now := f.now().UTC()
 	before := w.Result
-	w.Last, w.Why, w.Result, w.Calls = now, res.Reason, "accepted", res.Calls
-	if !res.Accepted {
-		w.Result = "refused"
-		if res.Reason.Code != "" {
-			w.Result = res.Reason.Code
-		}
-	}
+	w.Last, w.Why, w.Result, w.Calls = now, res.Reason, res.word(), res.Calls
 	same := w.Due.Equal(sent.Due) && w.Attempt == sent.Attempt && string(w.Address) == string(sent.Address)
 	if same {
 		w.Attempt++

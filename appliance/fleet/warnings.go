@@ -23,15 +23,16 @@ var warnings = []Warning{
 	{Code: "need.key-readable", Args: []string{"file"}, Link: "/health"},
 	{Code: "need.tls-expired", Args: []string{"name", "until"}, Link: "/settings/tls"},
 	{Code: "need.tls-ends", Args: []string{"name", "until", "days"}, Link: "/settings/tls"},
-	{Code: "need.tls-unreachable", Args: []string{"name", "ca"}, Link: "/settings/tls"},
-	{Code: "need.tls-refused", Args: []string{"name", "ca"}, Link: "/settings/tls"},
-	{Code: "need.tls-limited", Args: []string{"name", "ca"}, Link: "/settings/tls"},
-	{Code: "need.tls-files", Args: []string{"file"}, Link: "/settings/tls"},
+	{Code: "need.tls-unreachable", Args: []string{"name", "ca", "why"}, Link: "/settings/tls"},
+	{Code: "need.tls-refused", Args: []string{"name", "ca", "why"}, Link: "/settings/tls"},
+	{Code: "need.tls-limited", Args: []string{"name", "ca", "why"}, Link: "/settings/tls"},
+	{Code: "need.tls-files", Args: []string{"file", "why"}, Link: "/settings/tls"},
 	{Code: "need.tls-name", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.tls-chain", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unknown", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unreachable", Args: []string{"address", "family"}, Link: "/settings/tls"},
 	{Code: "need.name-elsewhere", Args: []string{"address", "family"}, Link: "/settings/tls"},
+	{Code: "need.one-name-pcs", Args: []string{"address"}, Link: "/settings/tls"},
 	{Code: "need.one-name", Link: "/settings/tls"},
 	{Code: "need.revocation-https", Link: "/settings/tls"},
 	{Code: "need.recovery-missing", Link: "/settings/backup"},
@@ -58,13 +59,14 @@ var warnings = []Warning{
 func Warnings() []Warning { return slices.Clone(warnings) }
 
 // severities from the gravest on.
-var severities = []string{SeverityError, SeverityWarning, SeverityInfo}
+var severities = []string{SeverityError, SeverityWarning, SeverityInfo, SeverityHint}
 
 // Severities of a need. An error is shown on every page and makes doctor fail.
 const (
 	SeverityError   = "error"
 	SeverityWarning = "warning"
 	SeverityInfo    = "info"
+	SeverityHint    = "hint" // advice that can wait for ever: on the health page and in doctor only
 )
 
 // NewNeed makes a need of a declared kind, with the link that the declaration has.
@@ -101,7 +103,7 @@ func (f *Fleet) outsideNeeds(ctx context.Context, a Actor) ([]Need, error) {
 
 // warningCodes are the codes of all declared needs with their arguments, for ReasonCodes.
 func warningCodes() map[string][]string {
-	out := map[string][]string{}
+	out := keeperCodes()
 	for _, w := range warnings {
 		out[w.Code] = w.Args
 	}

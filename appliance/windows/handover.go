@@ -15,14 +15,16 @@ const (
 )
 
 // handOverPolicy is the one exception to our content policy: the form goes to the app that opened the browser.
-const handOverPolicy = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action ms-app: https: http:"
+const handOverPolicy = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action ms-app:"
 
 // HandOver is the address that the sign-in page sends the browser to when an invitation was accepted: it gives Windows its token.
 func HandOver(ticket, appru string) string {
 	return HandOverPath + url.PathEscape(ticket) + "?" + url.Values{"appru": {appru}}.Encode()
 }
 
-// ValidReturn says whether an address may be given a token: that of the app which opened the browser, by ms-app, https or http.
+// ValidReturn says whether an address may be given a token: that of the app which opened the browser, which Settings and the first start of
+// Windows both name by ms-app. An address of the web is none: whoever sends a link with theirs would be given the token that a person's
+// acceptance makes, and enrol a PC of their own as that person.
 func ValidReturn(appru string) bool {
 	if appru == "" || len(appru) > 1000 || strings.ContainsAny(appru, "\"'<>\\ \t\r\n") {
 		return false
@@ -31,7 +33,7 @@ func ValidReturn(appru string) bool {
 	if err != nil || u.Host == "" || u.User != nil {
 		return false
 	}
-	return u.Scheme == "ms-app" || u.Scheme == "https" || u.Scheme == "http"
+	return u.Scheme == "ms-app"
 }
 
 // signInStart is where discovery sends the browser; it leads to the sign-in page, which belongs to ui.

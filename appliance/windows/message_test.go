@@ -204,7 +204,7 @@ func TestHandOver(t *testing.T) {
 	_, rest, _ := strings.Cut(body, `name="wresult" value="`)
 	token, _, _ := strings.Cut(rest, `"`)
 	p.enrol(userToken(token))
-	for _, appru := range []string{"", "javascript:alert(1)", "data:text/html,x", "ms-app:", `ms-app://x"onload=`, "https://user@example.org/"} {
+	for _, appru := range []string{"", "javascript:alert(1)", "data:text/html,x", "ms-app:", `ms-app://x"onload=`, "https://user@example.org/", "https://evil.example/", "http://evil.example/", "HTTPS://evil.example/"} {
 		if resp, _ := fetch(HandOver(ticket, appru)); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("return to %q: %d", appru, resp.StatusCode)
 		}

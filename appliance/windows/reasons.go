@@ -58,7 +58,7 @@ func ReasonCodes() map[string][]string {
 		"windows.not-applicable.custom-personal": {"node"},
 		"windows.custom.form":                    {"line"}, "windows.custom.forbidden": {"line", "node"}, "windows.custom.no-node": {"line", "node"}, "windows.custom.other-type": {"line", "node", "type"},
 		"windows.custom.verb": {"line", "node"}, "windows.custom.format": {"line", "node", "format"}, "windows.custom.value": {"line", "node", "values"},
-		"windows.custom.twice": {"line", "node"}, "windows.custom.too-many": {"line", "most"}, "windows.custom.too-old": {"node", "build"},
+		"windows.custom.twice": {"line", "node"}, "windows.custom.secret": {"line", "node"}, "windows.custom.too-many": {"line", "most"}, "windows.custom.too-old": {"node", "build"},
 		"windows.msi.failed": nil, "windows.msi.download": nil, "windows.msi.too-long": nil,
 	}
 	for _, codes := range []map[string]string{msiSteps, msiErrors} {

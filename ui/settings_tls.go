@@ -1,0 +1,146 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"muster/appliance/fleet"
+)
+
+// serverTLS is what the page about the address and TLS asks of the domain.
+type serverTLS interface {
+	ServerTLS(ctx context.Context, a fleet.Actor) (fleet.ServerTLS, []fleet.ServerCertificate, error)
+	SaveServerTLS(ctx context.Context, a fleet.Actor, in fleet.ServerTLS) (fleet.ServerTLS, error)
+	TryServerTLS(ctx context.Context, a fleet.Actor) error
+}
+
+func (u *UI) tlsRoutes() {
+	u.admin("GET /settings/tls", u.tls)
+	u.admin("POST /settings/tls", u.saveTLS)
+	u.admin("POST /settings/tls/try", u.tryTLS)
+}
+
+type tlsPage struct {
+	Tabs      []Tab
+	Form      Form
+	Edit      bool
+	Locked    bool
+	EABSet    bool
+	Version   int
+	Modes     []Option
+	Served    []servedRow
+	Addresses []FactLine
+	Try       bool   // there is an authority to ask
+	CutsOff   string // the change must be confirmed, and why
+}
+
+// servedRow is the certificate in use for one name.
+type servedRow struct {
+	fleet.ServerCertificate
+	SourceWord   string
+	Status       Status
+	Trouble      string
+	Todo         string
+	TroubleLevel Kind
+}
+
+func (u *UI) tls(q *Request) error {
+	s, _, err := u.fleet.ServerTLS(q.Context(), q.Actor)
+	if err != nil {
+		return err
+	}
+	return u.showTLS(q, http.StatusOK, Form{Values: url.Values{
+		"mode": {string(s.Mode)}, "directory": {s.Directory}, "mail": {s.Mail}, "roots": {s.Roots}, "eab_key_id": {s.EABKeyID},
+		"cert_file": {s.CertFile}, "key_file": {s.KeyFile}, "version": {strconv.Itoa(s.Version)},
+	}}, "")
+}
+
+func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
+	s, served, err := u.fleet.ServerTLS(q.Context(), q.Actor)
+	if err != nil {
+		return err
+	}
+	settings, err := u.fleet.Settings(q.Context())
+	if err != nil {
+		return err
+	}
+	page := tlsPage{Tabs: q.settingsTabs("tls"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Locked: s.Locked, EABSet: s.EABSet, Version: s.Version, CutsOff: cutsOff, Try: s.Mode == fleet.TLSACME}
+	for _, m := range fleet.TLSModes() {
+		page.Modes = append(page.Modes, Option{Value: string(m), Word: q.T("tls.mode." + string(m)), Hint: q.T("tls.mode." + string(m) + ".hint")})
+	}
+	page.Addresses = []FactLine{
+		{Name: q.T("settings.url"), Value: settings.URL, Hint: q.T("settings.url.hint")},
+		{Name: q.T("settings.device_url"), Value: settings.DeviceURL, Hint: q.T("settings.device_url.hint")},
+	}
+	for _, c := range served {
+		page.Served = append(page.Served, q.servedRow(c, s.Mode))
+	}
+	return q.PageStatus(status, "app/settings-tls", Page{Title: q.T("settings.tab.tls"), Live: true, Data: page})
+}
+
+// servedRow says how the certificate for one name stands, and what to do about it.
+func (q *Request) servedRow(c fleet.ServerCertificate, wanted fleet.TLSMode) servedRow {
+	row := servedRow{ServerCertificate: c, SourceWord: q.T("tls.source." + string(c.Source))}
+	warn := 3
+	if c.Source == fleet.TLSFiles {
+		warn = 21
+	}
+	row.Status = q.endStatus(c.NotAfter, warn)
+	switch {
+	case c.Problem != nil:
+		row.Trouble, row.TroubleLevel = q.Say(*c.Problem), Warn
+		if c.Source != wanted {
+			row.TroubleLevel = Bad
+		}
+		if key := "todo." + c.Problem.Code; q.Words.Has(key) {
+			row.Todo = q.T(key)
+		}
+	case c.Source != wanted:
+		row.Trouble, row.TroubleLevel = q.T("tls.waiting"), Busy
+	case !c.Covers:
+		row.Trouble, row.Todo, row.TroubleLevel = q.Say(fleet.Why("need.tls-name", "name", c.Name)), q.T("todo.need.tls-name"), Bad
+	case !c.Trusted:
+		row.Trouble, row.Todo, row.TroubleLevel = q.Say(fleet.Why("need.tls-chain", "name", c.Name)), q.T("todo.need.tls-chain"), Warn
+	}
+	return row
+}
+
+func (u *UI) saveTLS(q *Request) error {
+	form, err := q.ReadForm()
+	if err != nil {
+		return err
+	}
+	version, _ := strconv.Atoi(form.Value("version"))
+	_, err = u.fleet.SaveServerTLS(q.Context(), q.Actor, fleet.ServerTLS{
+		Mode: fleet.TLSMode(form.Value("mode")), CertFile: form.Value("cert_file"), KeyFile: form.Value("key_file"), Directory: form.Value("directory"),
+		Mail: form.Value("mail"), Roots: form.Value("roots"), EABKeyID: form.Value("eab_key_id"), EABKey: form.Value("eab_key"),
+		Confirmed: form.Value("confirmed") != "", Version: version,
+	})
+	if err != nil {
+		var refusal *fleet.Refusal
+		if errors.As(err, &refusal) && refusal.Reason.Code == "tls.cuts-off" {
+			return u.showTLS(q, http.StatusConflict, form, q.Say(refusal.Reason))
+		}
+		if q.Refused(&form, err) {
+			return u.showTLS(q, http.StatusUnprocessableEntity, form, "")
+		}
+		return err
+	}
+	if fleet.TLSMode(form.Value("mode")) == fleet.TLSACME {
+		q.Flash(Busy, "tls.saved.acme")
+	} else {
+		q.Flash(Good, "tls.saved")
+	}
+	return q.Redirect("/settings/tls")
+}
+
+func (u *UI) tryTLS(q *Request) error {
+	if err := u.fleet.TryServerTLS(q.Context(), q.Actor); err != nil {
+		return err
+	}
+	q.Flash(Busy, "tls.trying")
+	return q.Redirect("/settings/tls")
+}
