@@ -139,6 +139,15 @@ func (q *Request) factName(p fleet.Platform, k fleet.FactKey) string {
 	return q.T("fact." + string(k))
 }
 
+// actionText is a text about an action, by key and action; where a platform does something else under that name there is one for the platform.
+func (q *Request) actionText(key string, d *fleet.Device, t fleet.ActionType, args ...any) string {
+	key += "." + string(t)
+	if own := key + "." + string(d.Platform); q.Words.Has(own) {
+		key = own
+	}
+	return q.T(key, args...)
+}
+
 func monoFact(k fleet.FactKey) bool {
 	switch k {
 	case fleet.FactHardwareID, fleet.FactSerial, fleet.FactEnterpriseID, fleet.FactIMEI, fleet.FactMEID, fleet.FactICCID, fleet.FactWiFiMAC, fleet.FactBluetoothMAC, fleet.FactEthernetMAC, fleet.FactIP, fleet.FactEASID, fleet.FactBuild:

@@ -44,6 +44,7 @@ type orderView struct {
 	Evidence []evidenceView
 	CallOff  bool
 	PIN      bool
+	Reply    *fleet.Reply
 }
 
 // lifeStep is one stage in the life of an order.
@@ -57,7 +58,7 @@ type lifeStep struct {
 type choiceView struct {
 	Type       fleet.ActionType
 	Word, Icon string
-	Button     string // names the object where it is dangerous
+	Do         string // on its button
 	Text       string
 	Danger     bool
 	AtOnce     bool // needs no page of its own
@@ -88,7 +89,7 @@ func (q *Request) deviceOrders(page *devicePage, _ []fleet.ProfileStatus) error 
 		return err
 	}
 	for _, a := range list.Items {
-		v := q.orderView(a)
+		v := q.orderView(d, a)
 		if a.Ended == nil {
 			page.Open = append(page.Open, v)
 		} else {
@@ -99,7 +100,7 @@ func (q *Request) deviceOrders(page *devicePage, _ []fleet.ProfileStatus) error 
 }
 
 func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
-	v := choiceView{Type: c.Type, Word: q.word("action", string(c.Type)), Icon: actionIcon(c.Type), Text: q.Say(c.Reason), AtOnce: c.Type == fleet.ActSync,
+	v := choiceView{Type: c.Type, Word: capital(q.actionText("word.action", d, c.Type)), Do: q.actionText("device.do", d, c.Type), Icon: actionIcon(c.Type), Text: q.Say(c.Reason), AtOnce: c.Type == fleet.ActSync,
 		Danger: c.Type == fleet.ActWipe || c.Type == fleet.ActRetire || c.Type == fleet.ActDelete, Href: "/devices/" + string(d.ID) + "/act/" + string(c.Type)}
 	if c.Offered && c.Type == fleet.ActDelete && deviceEnded(d.State) {
 		v.Text = q.T("device.delete.ended")
@@ -107,8 +108,8 @@ func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
 	return v
 }
 
-func (q *Request) orderView(a *fleet.Action) orderView {
-	v := orderView{ID: a.ID, Word: q.word("action", string(a.Type)), Icon: actionIcon(a.Type), By: a.By, Status: q.actionStatus(a.State), Why: q.Say(a.Reason), Ordered: a.Created,
+func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
+	v := orderView{Reply: a.Reply, ID: a.ID, Word: capital(q.actionText("word.action", d, a.Type)), Icon: actionIcon(a.Type), By: a.By, Status: q.actionStatus(a.State), Why: q.Say(a.Reason), Ordered: a.Created,
 		Evidence: q.evidence(a.Evidence), PIN: len(a.Secret) > 0 && q.Actor.May(actionPermission(a.Type))}
 	if a.Ended != nil {
 		v.Ended = *a.Ended
@@ -151,7 +152,10 @@ func (q *Request) orderView(a *fleet.Action) orderView {
 	option(o.Phone != "", "phone", "text", o.Phone)
 	option(o.KeepDataPlan, "keep-data-plan")
 	option(o.NoProximity, "no-proximity")
-	option(o.Obliterate != "", "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	if o.Obliterate != "" {
+		option(true, "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
+	}
+	option(o.Node != "", "node", "text", q.nodeWord(o.Node))
 	v.Options = capital(strings.Join(options, "; "))
 	return v
 }
@@ -165,6 +169,8 @@ func actionPermission(t fleet.ActionType) fleet.Permission {
 		return fleet.DevicesWipe
 	case fleet.ActDelete:
 		return fleet.DevicesDelete
+	case fleet.ActQuery:
+		return fleet.DevicesQuery
 	}
 	return fleet.DevicesLock
 }

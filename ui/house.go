@@ -32,6 +32,9 @@ func (u *UI) savePreferences(q *Request) error {
 	switch theme := form.Value("theme"); theme {
 	case "light", "dark", "auto":
 		q.setCookie(themeCookie, theme, year)
+		if theme == "auto" {
+			theme = "" // as the domain says it: whatever the browser prefers
+		}
 		in.Theme = &theme
 	}
 	if q.Admin != nil && (in.Language != nil || in.Theme != nil) {

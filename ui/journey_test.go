@@ -163,7 +163,10 @@ func TestFromSetUpToAnAcceptedInvitation(t *testing.T) {
 		t.Fatal("no recovery code")
 	}
 
-	// Signed in, in the language that set-up chose: the choice of theme is kept with the administrator.
+	// Signed in, in the language that set-up chose: the choice of theme is kept with the administrator, and can be left to the browser again.
+	if _, _, body = s.do(t, "POST", "/preferences", url.Values{"theme": {"auto"}, "back": {"/no/such/page"}}); strings.Contains(body, "data-theme") {
+		t.Error("the browser's own theme cannot be chosen")
+	}
 	_, _, body = s.do(t, "POST", "/preferences", url.Values{"theme": {"dark"}, "back": {"/no/such/page"}})
 	wants(t, body, `data-theme="dark"`, `lang="nl"`, "Marit Jansen", "Apparaten")
 

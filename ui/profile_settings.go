@@ -402,8 +402,8 @@ func (q *Request) settingsInWords(t fleet.ProfileType, v fleet.Values, platforms
 			continue
 		}
 		x, ok := v[fd.Key]
-		if !ok || x == "" {
-			continue
+		if !ok || x == "" || t == fleet.TypeRestrictions && x == false {
+			continue // what is not restricted goes without saying: "No camera: No" would only puzzle
 		}
 		value, err := q.saysSetting(t, fd, x, true)
 		if err != nil {

@@ -51,31 +51,11 @@ type listedProfile struct {
 	To                 string
 }
 
-// typeIcon is the icon of a type of profile.
-func typeIcon(t fleet.ProfileType) string {
-	switch t {
-	case fleet.TypeEmail:
-		return "mail"
-	case fleet.TypeTrustedRoot:
-		return "shield"
-	case fleet.TypeIdentity:
-		return "certificate"
-	case fleet.TypePasscode:
-		return "key"
-	case fleet.TypeWiFi:
-		return "wifi"
-	case fleet.TypeVPN:
-		return "globe"
-	case fleet.TypeWebLink:
-		return "link"
-	case fleet.TypeRestrictions:
-		return "ban"
-	case fleet.TypeCustom:
-		return "document"
-	case fleet.TypeApp:
-		return "download"
-	}
-	return "profiles"
+// typeIcons are the icons of the types of profiles; a test holds every type to one.
+var typeIcons = map[fleet.ProfileType]string{
+	fleet.TypeEmail: "mail", fleet.TypeTrustedRoot: "shield", fleet.TypeIdentity: "certificate", fleet.TypePasscode: "key",
+	fleet.TypeWiFi: "wifi", fleet.TypeVPN: "globe", fleet.TypeWebLink: "link", fleet.TypeRestrictions: "ban", fleet.TypeCustom: "document",
+	fleet.TypeApp: "apps", fleet.TypeWorkSharing: "copy", fleet.TypePersonalUse: "person", fleet.TypeKiosk: "tablet",
 }
 
 func (u *UI) profiles(q *Request) error {
@@ -89,7 +69,7 @@ func (u *UI) profiles(q *Request) error {
 		p.Head.Actions = []Button{{Href: "/profiles/new", Word: q.T("profiles.new"), Icon: "plus", Style: "primary"}}
 	}
 	for _, x := range list.Items {
-		row := listedProfile{Profile: x, Icon: typeIcon(x.Type), TypeWord: q.T("type." + string(x.Type)), On: q.saysPlatforms(x.Platforms)}
+		row := listedProfile{Profile: x, Icon: typeIcons[x.Type], TypeWord: q.T("type." + string(x.Type)), On: q.saysPlatforms(x.Platforms)}
 		counts, err := u.fleet.ProfileCounts(q.Context(), q.Actor, x.ID)
 		if err != nil {
 			return err
@@ -362,18 +342,18 @@ func (u *UI) askProfile(q *Request, status int, what string, form Form) error {
 	_, total := q.countsBar(counts, "")
 	link := "/profiles/" + string(x.ID)
 	title := q.T("profile."+what+".confirm", "name", x.Name)
-	c := Confirm{Title: title, Points: []string{q.Words.N("profile.goes-from", total, nil), q.T("profile." + what + ".point." + pointOf(x.Type)), q.T("profile." + what + ".point")},
+	c := Confirm{Title: title, Points: []string{q.Words.N("profile.goes-from", total, nil), q.goesWith(what, x.Type), q.T("profile." + what + ".point")},
 		Warning: q.T("profile." + what + ".warning"), Action: link + "/" + what, Word: title, Danger: true, Back: link, Form: form}
 	return q.PageStatus(status, "app/confirm", Page{Title: title, Data: c})
 }
 
-// pointOf is the sentence about what goes with a profile of this type.
-func pointOf(t fleet.ProfileType) string {
-	switch t {
-	case fleet.TypeEmail, fleet.TypeIdentity, fleet.TypeTrustedRoot, fleet.TypePasscode, fleet.TypeWiFi, fleet.TypeVPN, fleet.TypeWebLink, fleet.TypeRestrictions:
-		return string(t)
+// goesWith says what goes from devices with a profile of this type; types without words of their own share a sentence.
+func (q *Request) goesWith(what string, t fleet.ProfileType) string {
+	key := "profile." + what + ".point."
+	if own := key + string(t); q.Words.Has(own) {
+		return q.T(own)
 	}
-	return "other"
+	return q.T(key + "other")
 }
 
 func (u *UI) unassignProfile(q *Request) error {

@@ -19,6 +19,7 @@ var forbiddenPayloads = map[string]string{
 	"com.apple.security.scep":               "apple.custom.identity", // certificates come from our own authority, and are revoked with it
 	"com.apple.security.acme":               "apple.custom.identity",
 	"com.apple.security.pkcs12":             "apple.custom.identity", // and no private key lies in a profile
+	"com.apple.security.wapi-identity":      "apple.custom.identity",
 	"com.apple.ADCertificate.managed":       "apple.custom.identity",
 	"com.apple.mobiledevice.passwordpolicy": "apple.custom.own-type", // rules that a type of its own checks and shows
 }
@@ -28,6 +29,35 @@ var forbiddenPayloads = map[string]string{
 var personalPayloads = []string{"com.apple.airprint", "com.apple.caldav.account", "com.apple.carddav.account", "com.apple.domains", "com.apple.font",
 	"com.apple.ldap.account", "com.apple.security.pem", "com.apple.security.pkcs1", "com.apple.security.root", "com.apple.subscribedcalendar.account",
 	"com.apple.webClip.managed", "com.apple.wifi.managed"}
+
+// goesRound looks for what may not be in a payload at any depth: a forbidden type inside another, as the preferences of a Mac's
+// com.apple.ManagedClient.preferences hold them by name, and secrets. What is written here is read again by everybody who may see profiles, and
+// stands in the log: a secret belongs into the field of a type that seals it, or is asked of the person.
+func goesRound(path string, v any) *payloadFault {
+	switch v := v.(type) {
+	case []any:
+		for i, x := range v {
+			if fault := goesRound(path+"["+strconv.Itoa(i)+"]", x); fault != nil {
+				return fault
+			}
+		}
+	case dict:
+		for _, key := range sortedNames(v) {
+			for _, name := range []string{key, v.text(key)} {
+				if code := forbiddenPayloads[name]; code != "" && (name == key || key == "PayloadType") {
+					return &payloadFault{code, path + key, name}
+				}
+			}
+			if lower := strings.ToLower(key); (strings.HasSuffix(lower, "password") || strings.HasSuffix(lower, "secret")) && (v.text(key) != "" || len(v.data(key)) > 0) {
+				return &payloadFault{"apple.custom.secret", path + key, ""}
+			}
+			if fault := goesRound(path+key+".", v[key]); fault != nil {
+				return fault
+			}
+		}
+	}
+	return nil
+}
 
 // commonKeys are the keys that every payload has; ours take the place of those that must be ours.
 var commonKeys = []string{"PayloadType", "PayloadVersion", "PayloadIdentifier", "PayloadUUID", "PayloadDisplayName", "PayloadDescription", "PayloadOrganization"}
@@ -83,6 +113,12 @@ func (a *Apple) CheckSettings(p *fleet.Profile) map[string]fleet.Reason {
 		kind := x.text("PayloadType")
 		if code := forbiddenPayloads[kind]; code != "" {
 			return refuse(code, "type", kind)
+		}
+		switch fault := goesRound("", x); {
+		case fault != nil && fault.detail != "":
+			return refuse(fault.code, "type", fault.detail)
+		case fault != nil:
+			return refuse(fault.code, "type", clip(kind), "key", clip(fault.key))
 		}
 		known, ok := payloadTable()[kind]
 		if !ok {

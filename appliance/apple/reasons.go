@@ -26,7 +26,8 @@ func ReasonCodes() map[string][]string {
 
 		"apple.custom.unreadable": {"detail"}, "apple.custom.no-payload": nil, "apple.custom.type": {"type"}, "apple.custom.channel": {"type"},
 		"apple.custom.management": {"type"}, "apple.custom.identity": {"type"}, "apple.custom.own-type": {"type"},
-		"apple.custom.key": {"type", "key"}, "apple.custom.missing": {"type", "key"}, "apple.custom.kind": {"type", "key", "detail"},
+		"apple.custom.secret": {"type", "key"},
+		"apple.custom.key":    {"type", "key"}, "apple.custom.missing": {"type", "key"}, "apple.custom.kind": {"type", "key", "detail"},
 		"apple.custom.value": {"type", "key", "detail"},
 	}
 	for _, code := range errorCodes {

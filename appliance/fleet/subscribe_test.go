@@ -111,7 +111,7 @@ func TestReasonCodesAreListed(t *testing.T) {
 	maps.Copy(listed, orgReasonCodes())
 	said := map[string]bool{}
 	files := []string{"acceptance", "admin", "admin_save", "audit", "certificates", "faults", "group", "group_members", "group_rule", "invitation", "limiter", "needs", "once", "paging", "password",
-		"person", "person_groups", "push", "role", "scope", "server_tls", "session", "settings", "setup", "signin", "subscribe", "terms", "token"}
+		"person", "person_groups", "push", "push_pc", "role", "scope", "server_tls", "session", "settings", "setup", "signin", "subscribe", "terms", "token"}
 	for _, name := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(".", name+".go"), nil, 0)
 		if err != nil {

@@ -74,7 +74,7 @@ func TestStrictness(t *testing.T) {
 		{"no content", change(passcode(nil), func(p dict) { p["PayloadContent"] = []any{} }), prof, 1005, ""},
 		{"removal date gone by", change(passcode(nil), func(p dict) { p["RemovalDate"] = time.Now().Add(-time.Hour) }), install, 4006, ""},
 		{"top boolean as integer", change(passcode(nil), func(p dict) { p["PayloadRemovalDisallowed"] = 1 }), prof, 1003, "ok"},
-		{"payload without version", profileOf("p", 60, change(payloadOf("com.apple.webClip.managed", "p.a", 61, dict{"URL": "https://example.org", "Label": "x"}), func(p dict) { delete(p, "PayloadVersion") })), payl, 2002, "ok"},
+		{"payload without version", profileOf("p", 60, change(payloadOf("com.apple.mobiledevice.passwordpolicy", "p.a", 61, dict{"minLength": 4}), func(p dict) { delete(p, "PayloadVersion") })), payl, 2002, "ok"},
 		{"payload version 2", passcode(dict{"PayloadVersion": 2}), payl, 2001, "ok"},
 		{"payload that is no dictionary", change(passcode(nil), func(p dict) { p["PayloadContent"] = []any{"x"} }), payl, 2000, ""},
 		{"payload boolean as integer", passcode(dict{"forcePIN": 1}), payl, 2003, "ok"},

@@ -188,7 +188,7 @@ func (s *winServer) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if c, err := r.Cookie("visit"); err != nil || c.Value == "" {
-		if r.PostFormValue("code") != "invite-1" || r.PostFormValue("email") != "ada@example.org" {
+		if r.PostFormValue("code") != "ABCDEFGHIJ" || r.PostFormValue("email") != "ada@example.org" {
 			io.WriteString(w, `<main><form method="post" data-step="code"><input name="email"><input name="code"><button>Go</button></form></main>`)
 			return
 		}

@@ -60,13 +60,15 @@ func customNodes(text string) ([]customNode, fleet.Reason) {
 			return bad("windows.custom.no-node", "node", clip(uri))
 		case ownedBy(uri) != "":
 			return bad("windows.custom.other-type", "node", clip(uri), "type", string(ownedBy(uri)))
+		case secretIn(uri, value):
+			return bad("windows.custom.secret", "node", clip(uri))
 		case c.format == "node" || !c.allows(verbReplace) && !c.allows(verbAdd):
 			return bad("windows.custom.verb", "node", clip(uri))
 		case c.format != format && c.name != "{PolicyName}" && (c.format != "bin" || format != "chr"):
 			return bad("windows.custom.format", "node", clip(uri), "format", c.format)
 		case !c.takes(value), c.name == "{PolicyName}" && !(&cspNode{format: format}).takes(value):
 			return bad("windows.custom.value", "node", clip(uri), "values", c.values)
-		case slices.ContainsFunc(out, func(x customNode) bool { return strings.EqualFold(x.uri, uri) }):
+		case slices.ContainsFunc(out, func(x customNode) bool { return sameNode(x.uri, uri) }):
 			return bad("windows.custom.twice", "node", clip(uri))
 		case len(out) == customMost:
 			return bad("windows.custom.too-many", "most", strconv.Itoa(customMost))
@@ -116,6 +118,23 @@ func under(uri string, list []string) bool {
 	p := provider(uri) + "/"
 	return slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(p, strings.ToLower(s)+"/") })
 }
+
+// sameNode says whether two LocURIs name one node, however they are encoded.
+func sameNode(a, b string) bool {
+	return a[:min(len(a), 7)] == b[:min(len(b), 7)] && provider(a) == provider(b)
+}
+
+// secretIn says whether a line holds a secret: by the node's name, or in XML by that of an element or attribute (keyMaterial of WLAN_profile,
+// presharedKey of ProfileXML). Lines are read again by everybody who may see profiles, and stand in the log: a secret belongs into the field of a type
+// that seals it.
+func secretIn(uri, value string) bool {
+	if name := provider(uri); strings.HasSuffix(name, "password") && strings.HasPrefix(name, "vpnv2/") {
+		return true
+	}
+	return slices.ContainsFunc(secretElements, func(s string) bool { return strings.Contains(strings.ToLower(value), s) })
+}
+
+var secretElements = []string{"keymaterial>", "keymaterial ", "presharedkey>", "presharedkey "}
 
 func forbidden(uri string) bool {
 	return under(uri, forbiddenNodes) || strings.Contains(strings.ToLower(uri), "/dmacc")

@@ -44,7 +44,10 @@ func TestCustomIsChecked(t *testing.T) {
 		"./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera int 0":                                     "windows.custom.other-type",
 		"./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int":                              "windows.custom.form",
 		"nonsense": "windows.custom.form",
-		"./Device/Vendor/MSFT/Policy/Config/A/B int 1\n./device/vendor/msft/policy/config/a/b int 2": "windows.custom.twice",
+		"./Device/Vendor/MSFT/Policy/Config/A/B int 1\n./device/vendor/msft/policy/config/a/b int 2":                                     "windows.custom.twice",
+		"./Device/Vendor/MSFT/Policy/Config/A/B int 1\n./Vendor/MSFT/Policy/Config/A/%42 int 2":                                          "windows.custom.twice",
+		"./Device/Vendor/MSFT/WiFi/Profile/Lab/WlanXml chr <WLANProfile><sharedKey><keyMaterial>correct horse</keyMaterial></sharedKey>": "windows.custom.secret",
+		"./Device/Vendor/MSFT/VPNv2/Lab/ProfileXML chr <VPNProfile><PresharedKey>correct horse</PresharedKey></VPNProfile>":              "windows.custom.secret",
 		strings.Repeat("x", 5): "windows.custom.form",
 	} {
 		w := &Windows{}

@@ -48,6 +48,7 @@ func ReasonCodes() map[string][]string {
 
 		"windows.sync": nil, "windows.lock.none": nil, "windows.clear-passcode.none": nil, "windows.restart": nil, "windows.restart.home": nil,
 		"windows.restart.old": nil, "windows.retire": nil, "windows.wipe": nil, "windows.wipe.personal": nil, "windows.delete": nil,
+		"windows.query": nil, "windows.query.personal": nil,
 
 		"windows.not-applicable.platform": {"platform"}, "windows.not-applicable.type": {"type"}, "windows.not-applicable.failed-attempts": nil,
 		"windows.not-applicable.mail-certificate": nil, "windows.not-applicable.mail-sign-in": nil, "windows.not-applicable.mail-host": {"host"},
@@ -57,7 +58,7 @@ func ReasonCodes() map[string][]string {
 		"windows.not-applicable.custom-personal": {"node"},
 		"windows.custom.form":                    {"line"}, "windows.custom.forbidden": {"line", "node"}, "windows.custom.no-node": {"line", "node"}, "windows.custom.other-type": {"line", "node", "type"},
 		"windows.custom.verb": {"line", "node"}, "windows.custom.format": {"line", "node", "format"}, "windows.custom.value": {"line", "node", "values"},
-		"windows.custom.twice": {"line", "node"}, "windows.custom.too-many": {"line", "most"}, "windows.custom.too-old": {"node", "build"},
+		"windows.custom.twice": {"line", "node"}, "windows.custom.secret": {"line", "node"}, "windows.custom.too-many": {"line", "most"}, "windows.custom.too-old": {"node", "build"},
 		"windows.msi.failed": nil, "windows.msi.download": nil, "windows.msi.too-long": nil,
 	}
 	for _, codes := range []map[string]string{msiSteps, msiErrors} {
