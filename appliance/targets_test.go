@@ -51,8 +51,8 @@ func (w *targetWorld) enrolFor(t fleet.Target, person string) (fleet.DeviceID, b
 	return "", false
 }
 
-// sample are settings of a type. Whoever declares a type, or a platform with a field of its own, adds them here.
-func (w *targetWorld) sample(t fleet.ProfileType) (map[string]any, bool) {
+// sample are settings of a type for a platform. Whoever declares a type, or a platform with a field of its own, adds them here.
+func (w *targetWorld) sample(t fleet.ProfileType, p fleet.Platform) (map[string]any, bool) {
 	switch t {
 	case fleet.TypeTrustedRoot:
 		return map[string]any{"source": "internal"}, true
@@ -71,8 +71,17 @@ func (w *targetWorld) sample(t fleet.ProfileType) (map[string]any, bool) {
 	case fleet.TypeRestrictions:
 		return map[string]any{"no_screenshots": true, "no_camera": true}, true
 	case fleet.TypeCustom:
-		return map[string]any{"apple_payload": guestNetwork, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1"}, true
+		return map[string]any{"apple_payload": guestNetwork, "android_policy": `{"shortSupportMessage":{"defaultMessage":"Ask IT"}}`, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1"}, true
+	case fleet.TypeWorkSharing:
+		return map[string]any{"copy_paste": true}, true
+	case fleet.TypePersonalUse:
+		return map[string]any{"camera": false}, true
+	case fleet.TypeKiosk:
+		return map[string]any{"app": "com.example.kiosk"}, true
 	case fleet.TypeApp:
+		if p == fleet.Android {
+			return map[string]any{"kind": "play", "package": "com.android.chrome"}, true
+		}
 		link, sum := w.served("/healthz")
 		return map[string]any{"kind": "msi", "product_code": "5B0A6F2E-8F6B-4A7C-9B1E-3B6C7F0E1A22", "version": "1.4.0", "url": link, "sha256": sum}, true
 	}
@@ -115,17 +124,19 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 	}
 	everyone := []fleet.Assignment{{To: fleet.ToAllPeople}, {To: fleet.ToAllDevices}}
 	wants := map[fleet.Target][]string{}
-	makeSample := func(d fleet.Declaration) fleet.ProfileID {
+	makeSampleFor := func(d fleet.Declaration, name string, chosen func(fleet.Platform) bool) fleet.ProfileID {
 		t.Helper()
 		var platforms []fleet.Platform
-		name := "Sample " + string(d.Type)
 		for _, target := range d.Targets {
+			if !chosen(target.Platform) {
+				continue
+			}
 			if !slices.Contains(platforms, target.Platform) {
 				platforms = append(platforms, target.Platform)
 			}
 			wants[target] = append(wants[target], name)
 		}
-		settings, ok := w.sample(d.Type)
+		settings, ok := w.sample(d.Type, platforms[0])
 		if !ok {
 			t.Fatalf("no sample of %s", d.Type)
 		}
@@ -141,6 +152,15 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 			t.Fatalf("%s: %v", d.Type, err)
 		}
 		return p.ID
+	}
+	makeSample := func(d fleet.Declaration) fleet.ProfileID {
+		t.Helper()
+		name := "Sample " + string(d.Type)
+		if d.Type == fleet.TypeApp { // a kind of app is for one platform
+			makeSampleFor(d, name+" on Androids", func(p fleet.Platform) bool { return p == fleet.Android })
+			return makeSampleFor(d, name, func(p fleet.Platform) bool { return p != fleet.Android })
+		}
+		return makeSampleFor(d, name, func(fleet.Platform) bool { return true })
 	}
 	types := map[fleet.ProfileType]fleet.Declaration{}
 	for _, d := range fleet.ProfileTypes() {
