@@ -230,17 +230,16 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", dev+"/actions", map[string]any{"action": "sync"}, 201, &one)
 	c.call("GET", dev+"/actions/"+one.ID, nil, 200, nil)
 
-	// A lock that is called off, because the Mac does not hear it.
+	phone.SetOffline(true) // so that its lock, below, can be called off
 	c.call("POST", "/devices/"+macID+"/actions", map[string]any{"action": "lock", "pin": "246810"}, 201, &one)
 	var pin struct{ PIN string }
 	c.call("POST", "/devices/"+macID+"/actions/"+one.ID+"/pin", nil, 200, &pin)
 	if pin.PIN != "246810" {
 		t.Errorf("PIN %q", pin.PIN)
 	}
-	w.APNs.Unreachable(true)
 	c.call("POST", dev+"/actions", map[string]any{"action": "lock", "options": map[string]any{"message": "x"}}, 201, &one)
 	c.call("DELETE", dev+"/actions/"+one.ID, nil, 204, nil)
-	w.APNs.Unreachable(false)
+	phone.SetOffline(false)
 
 	// Certificates, terms, audit, settings.
 	var certs struct {

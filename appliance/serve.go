@@ -29,7 +29,7 @@ func Serve(ctx context.Context, c Config, out io.Writer, terminal bool) error {
 		return err
 	}
 	defer stopLocal()
-	a.log.Info("muster serves", "url", a.config.URL, "device_url", a.config.DeviceURL, "version", Version)
+	a.log.Info("muster serves", "url", a.config.URL, "device_url", a.config.DeviceURL, "listen", a.config.Listen, "version", Version)
 	return a.Run(ctx)
 }
 

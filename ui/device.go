@@ -242,6 +242,9 @@ func (q *Request) standingProfile(v *standingView, d *fleet.Device, s *fleet.Sta
 			}
 		}
 	}
+	if d.Platform == fleet.Android {
+		reason.DeviceWords = "" // names from Google's interface, for the table below: here they would only frighten
+	}
 	text := ""
 	if q.Words.Has("reason." + reason.Code) {
 		text = q.Say(reason)

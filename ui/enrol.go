@@ -138,10 +138,10 @@ func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) er
 	}
 	for _, r := range opened.Powers {
 		if r.Code == "power.leave" { // not what the organisation can do, but what the person can
-			page.Leave = q.Say(r)
+			page.Leave = q.saysPower(opened.Target, r)
 			continue
 		}
-		page.Powers = append(page.Powers, q.Say(r))
+		page.Powers = append(page.Powers, q.saysPower(opened.Target, r))
 	}
 	if page.Elsewhere {
 		var err error
@@ -321,4 +321,14 @@ func (u *UI) installSteps(q *Request, ticket string, page *installPage) error {
 	page.Opened, page.Device, page.Elsewhere = opened, deviceWord(opened.Target.Platform), elsewhere
 	page.NotSafari = (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari
 	return nil
+}
+
+// saysPower says what can be done with a device, in the words of its kind where it is done differently there.
+func (q *Request) saysPower(to fleet.Target, r fleet.Reason) string {
+	for _, kind := range []string{string(to.Mode), string(to.Platform)} {
+		if key := "enrol." + r.Code + "." + kind; q.Words.Has(key) {
+			return q.T(key)
+		}
+	}
+	return q.Say(r)
 }

@@ -316,6 +316,9 @@ func (p *invited) write(q *Request, settings *fleet.Settings) {
 	if p.Person == nil {
 		key = "invitation.mail.text.nobody"
 	}
+	if p.New {
+		key += ".new" // the link belongs on another screen than the device's
+	}
 	args := words.Args{"name": firstName(p.Person), "org": settings.Organisation, "link": p.Link, "device": theirs.T("invitation.mail.device."+string(i.Platform)+"."+string(i.Ownership), nil),
 		"until": theirs.Date(i.Expires), "contact": settings.Contact}
 	p.Text = theirs.T(key, args)

@@ -55,7 +55,7 @@ type listedProfile struct {
 var typeIcons = map[fleet.ProfileType]string{
 	fleet.TypeEmail: "mail", fleet.TypeTrustedRoot: "shield", fleet.TypeIdentity: "certificate", fleet.TypePasscode: "key",
 	fleet.TypeWiFi: "wifi", fleet.TypeVPN: "globe", fleet.TypeWebLink: "link", fleet.TypeRestrictions: "ban", fleet.TypeCustom: "document",
-	fleet.TypeApp: "apps",
+	fleet.TypeApp: "apps", fleet.TypeWorkSharing: "copy", fleet.TypePersonalUse: "person", fleet.TypeKiosk: "tablet",
 }
 
 func (u *UI) profiles(q *Request) error {

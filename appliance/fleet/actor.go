@@ -36,8 +36,9 @@ type Permission string
 
 const (
 	DevicesRead    Permission = "devices.read"
-	DevicesEdit    Permission = "devices.edit" // name, tags, person
-	DevicesLock    Permission = "devices.lock" // lock, restart, sync, clear passcode
+	DevicesEdit    Permission = "devices.edit"  // name, tags, person
+	DevicesLock    Permission = "devices.lock"  // lock, restart, sync, clear passcode
+	DevicesQuery   Permission = "devices.query" // ask corporate PCs for single values (D8)
 	DevicesRetire  Permission = "devices.retire"
 	DevicesWipe    Permission = "devices.wipe"
 	DevicesDelete  Permission = "devices.delete"

@@ -249,7 +249,7 @@ func (f *Fleet) DeleteBackup(ctx context.Context, a Actor, id BackupID) error {
 // BackUp is the daily job: a backup, and the older ones that it makes superfluous removed. Without a recovery key there is nothing to do: Needs says so.
 func (f *Fleet) BackUp(ctx context.Context) error {
 	job := Job("backup")
-	_, err := f.MakeBackup(ctx, job, BackupScheduled)
+	_, err := patiently(ctx, func() (*Backup, error) { return f.MakeBackup(ctx, job, BackupScheduled) })
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Reason.Code == "recovery.missing" {
 		return nil

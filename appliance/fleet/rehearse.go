@@ -134,9 +134,25 @@ func (f *Fleet) Rehearse(ctx context.Context) error {
 	if b == nil || f.now().Sub(last) < rehearseEvery {
 		return nil
 	}
-	done, err := f.RehearseBackup(ctx, job, b.ID)
+	done, err := patiently(ctx, func() (*Backup, error) { return f.RehearseBackup(ctx, job, b.ID) })
 	if err == nil && done.Rehearsal != nil {
 		err = &Refusal{Kind: ErrConflict, Reason: *done.Rehearsal}
 	}
 	return err
+}
+
+// patiently is for jobs, which nobody can ask to come again: they wait for a backup or rehearsal that is under way.
+func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	for {
+		v, err := do()
+		var busy *Refusal
+		if !errors.As(err, &busy) || busy.Reason.Code != "backup.running" {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }

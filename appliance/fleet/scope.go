@@ -55,7 +55,7 @@ func allPermissions() map[Permission]bool {
 
 // AllPermissions in the order of the UI.
 var AllPermissions = []Permission{
-	DevicesRead, DevicesEdit, DevicesLock, DevicesRetire, DevicesWipe, DevicesDelete,
+	DevicesRead, DevicesEdit, DevicesLock, DevicesQuery, DevicesRetire, DevicesWipe, DevicesDelete,
 	PeopleRead, PeopleEdit, GroupsEdit, InviteWrite,
 	ProfilesRead, ProfilesEdit, ProfilesCustom, ProfilesAssign,
 	CertsRead, CertsRevoke, TermsEdit, AuditRead, AuditExport,
