@@ -101,7 +101,7 @@ func (u *UI) showSettings(q *Request, status int, s *fleet.Settings, form Form) 
 	if err := q.mayReadSettings(); err != nil {
 		return err
 	}
-	page := settingsPage{Tabs: q.settingsTabs("organisation"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Locked: lockedSet(s), Version: s.Version}
+	page := settingsPage{Tabs: q.settingsTabs("organisation"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Locked: lockedSet(s), Version: s.Version}
 	for _, l := range words.Langs() {
 		page.Languages = append(page.Languages, Option{Value: string(l), Word: q.T("lang." + string(l))})
 	}
@@ -234,7 +234,7 @@ func (u *UI) showPrivacy(q *Request, status int, s *fleet.Settings, form Form) e
 	if err := q.mayReadSettings(); err != nil {
 		return err
 	}
-	page := privacyPage{Tabs: q.settingsTabs("privacy"), Form: form, Switches: q.switches(s), Edit: q.Actor.May(fleet.SettingsEdit), Version: s.Version, Locked: lockedSet(s)["switches"]}
+	page := privacyPage{Tabs: q.settingsTabs("privacy"), Form: form, Switches: q.switches(s), Edit: q.Actor.MayWhole(fleet.SettingsEdit), Version: s.Version, Locked: lockedSet(s)["switches"]}
 	if form.Values != nil {
 		for i := range page.Switches {
 			page.Switches[i].On = form.Has("switches", page.Switches[i].Name)

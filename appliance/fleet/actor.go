@@ -28,6 +28,9 @@ type Actor struct {
 // May says whether the actor holds the permission.
 func (a Actor) May(p Permission) bool { return a.Permissions[p] }
 
+// MayWhole says whether the actor holds the permission for the whole house, which nobody does whose scope is a part of it.
+func (a Actor) MayWhole(p Permission) bool { return a.May(p) && a.AllTags }
+
 // Permission is one right of a role (D7).
 type Permission string
 
