@@ -416,7 +416,16 @@ func TestPagesOutsideTheScope(t *testing.T) {
 		}
 		if one.MatchString(path) && !strings.Contains(path, string(admin.ID)) && !strings.HasPrefix(path, "/settings/tokens/") { // the only token is his own
 			walked++
-			if a.status != http.StatusNotFound {
+			// A rule is about the whole house: everybody reads it, with no device of others in it, and only those whose scope is the whole change it.
+			rule := strings.HasPrefix(path, "/rules/") || strings.HasPrefix(path, "/rule-runs/")
+			want := http.StatusNotFound
+			switch last := path[strings.LastIndex(path, "/")+1:]; {
+			case rule && one.MatchString("/"+last):
+				want = http.StatusOK
+			case rule:
+				want = http.StatusForbidden
+			}
+			if a.status != want {
 				t.Errorf("GET %s: %d", path, a.status)
 			}
 		}

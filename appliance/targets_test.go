@@ -51,8 +51,7 @@ func (w *targetWorld) enrolFor(t fleet.Target, person string) (fleet.DeviceID, b
 	return "", false
 }
 
-// sample are settings of a type, the same for every platform where they can be. Whoever declares a type, or a platform with a field of its own,
-// adds them here.
+// sample are settings of a type for a platform. Whoever declares a type, or a platform with a field of its own, adds them here.
 func (w *targetWorld) sample(t fleet.ProfileType, p fleet.Platform) (map[string]any, bool) {
 	switch t {
 	case fleet.TypeTrustedRoot:
@@ -72,18 +71,19 @@ func (w *targetWorld) sample(t fleet.ProfileType, p fleet.Platform) (map[string]
 	case fleet.TypeRestrictions:
 		return map[string]any{"no_screenshots": true, "no_camera": true}, true
 	case fleet.TypeCustom:
-		return map[string]any{"apple_payload": guestNetwork, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1",
-			"android_policy": `{"shortSupportMessage":{"defaultMessage":"Ask IT"}}`}, true
+		return map[string]any{"apple_payload": guestNetwork, "android_policy": `{"shortSupportMessage":{"defaultMessage":"Ask IT"}}`, "windows_nodes": "./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService int 1"}, true
+	case fleet.TypeWorkSharing:
+		return map[string]any{"copy_paste": true}, true
+	case fleet.TypePersonalUse:
+		return map[string]any{"camera": false}, true
+	case fleet.TypeKiosk:
+		return map[string]any{"app": "com.example.kiosk"}, true
 	case fleet.TypeApp:
 		if p == fleet.Android {
-			return map[string]any{"kind": "play", "package": "com.microsoft.teams"}, true
+			return map[string]any{"kind": "play", "package": "com.android.chrome"}, true
 		}
 		link, sum := w.served("/healthz")
 		return map[string]any{"kind": "msi", "product_code": "5B0A6F2E-8F6B-4A7C-9B1E-3B6C7F0E1A22", "version": "1.4.0", "url": link, "sha256": sum}, true
-	case fleet.TypeWorkSharing, fleet.TypePersonalUse:
-		return map[string]any{}, true
-	case fleet.TypeKiosk:
-		return map[string]any{"app": "com.example.kiosk"}, true
 	}
 	return nil, false
 }
@@ -124,43 +124,43 @@ func TestEveryTargetIsDelivered(t *testing.T) {
 	}
 	everyone := []fleet.Assignment{{To: fleet.ToAllPeople}, {To: fleet.ToAllDevices}}
 	wants := map[fleet.Target][]string{}
-	makeSample := func(d fleet.Declaration) (first fleet.ProfileID) {
+	makeSampleFor := func(d fleet.Declaration, name string, chosen func(fleet.Platform) bool) fleet.ProfileID {
 		t.Helper()
-		// Platforms that take the same settings share a profile.
-		shared := map[string][]fleet.Platform{}
+		var platforms []fleet.Platform
 		for _, target := range d.Targets {
-			settings, ok := w.sample(d.Type, target.Platform)
-			if !ok {
-				t.Fatalf("no sample of %s", d.Type)
+			if !chosen(target.Platform) {
+				continue
 			}
-			raw, err := json.Marshal(settings)
-			if err != nil {
-				t.Fatal(err)
+			if !slices.Contains(platforms, target.Platform) {
+				platforms = append(platforms, target.Platform)
 			}
-			if !slices.Contains(shared[string(raw)], target.Platform) {
-				shared[string(raw)] = append(shared[string(raw)], target.Platform)
-			}
+			wants[target] = append(wants[target], name)
 		}
-		for raw, platforms := range shared {
-			name := "Sample " + string(d.Type)
-			if len(shared) > 1 {
-				name += " " + string(platforms[0])
-			}
-			for _, target := range d.Targets {
-				if slices.Contains(platforms, target.Platform) {
-					wants[target] = append(wants[target], name)
-				}
-			}
-			p, err := f.CreateProfile(t.Context(), w.Actor, fleet.ProfileInput{Type: d.Type, Name: &name, Platforms: &platforms, Settings: []byte(raw)})
-			if err != nil {
-				t.Fatalf("%s: %v", d.Type, err)
-			}
-			if err := f.Assign(t.Context(), w.Actor, p.ID, everyone, false); err != nil {
-				t.Fatalf("%s: %v", d.Type, err)
-			}
-			first = p.ID
+		settings, ok := w.sample(d.Type, platforms[0])
+		if !ok {
+			t.Fatalf("no sample of %s", d.Type)
 		}
-		return first
+		raw, err := json.Marshal(settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := f.CreateProfile(t.Context(), w.Actor, fleet.ProfileInput{Type: d.Type, Name: &name, Platforms: &platforms, Settings: raw})
+		if err != nil {
+			t.Fatalf("%s: %v", d.Type, err)
+		}
+		if err := f.Assign(t.Context(), w.Actor, p.ID, everyone, false); err != nil {
+			t.Fatalf("%s: %v", d.Type, err)
+		}
+		return p.ID
+	}
+	makeSample := func(d fleet.Declaration) fleet.ProfileID {
+		t.Helper()
+		name := "Sample " + string(d.Type)
+		if d.Type == fleet.TypeApp { // a kind of app is for one platform
+			makeSampleFor(d, name+" on Androids", func(p fleet.Platform) bool { return p == fleet.Android })
+			return makeSampleFor(d, name, func(p fleet.Platform) bool { return p != fleet.Android })
+		}
+		return makeSampleFor(d, name, func(fleet.Platform) bool { return true })
 	}
 	types := map[fleet.ProfileType]fleet.Declaration{}
 	for _, d := range fleet.ProfileTypes() {

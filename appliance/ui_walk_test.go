@@ -211,6 +211,9 @@ func TestWalk(t *testing.T) {
 	}
 	delivered(phone)
 	delivered(mac)
+	w.allowQueries()
+	_, pc := w.pc(sim.WindowsOptions{Name: "CARLA-LAPTOP", Seed: 5}, w.invitation("Carla", fleet.Windows, fleet.Corporate, 1))
+	w.answered(pc, "./Device/Vendor/MSFT/DeviceStatus/TPM/SpecificationVersion")
 	w.device(sim.Options{Kind: sim.IPhone, Seed: 3, ManualAccount: "carla@noordhaven.example"}, "Carla", fleet.Personal)
 	_, leaver := w.device(sim.Options{Kind: sim.IPhone, Seed: 4}, "Eva", fleet.Personal)
 	delivered(leaver)
@@ -233,7 +236,7 @@ func TestWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookies := signIn(t, w, b)
-	paths := screens(t, w, w.browser(), cookies)
+	paths := append(screens(t, w, w.browser(), cookies), "/devices/"+string(pc)+"/act/query")
 	if only := os.Getenv("MUSTER_WALK"); only != "" { // for looking at some pages while working on them
 		paths = slices.DeleteFunc(paths, func(p string) bool { return !strings.Contains(p, only) })
 	}

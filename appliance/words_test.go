@@ -120,7 +120,7 @@ func TestEveryDeclaredThingHasWords(t *testing.T) {
 		}
 	})
 	t.Run("switches", func(t *testing.T) {
-		for _, s := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps} {
+		for _, s := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery} {
 			needWords(t, "switch."+s)
 			needWords(t, "switch."+s+".hint")
 		}

@@ -138,6 +138,9 @@ func (q *Request) auditRow(r *fleet.AuditRecord) auditRow {
 	if key := "audit.actor." + string(r.Kind); r.Kind != fleet.ActorAdmin && q.Words.Has(key) {
 		row.Who = q.T(key, "name", row.Who)
 	}
+	if row.Who == "" { // a device that belongs to nobody was set up through a link
+		row.Who = q.T("audit.actor.nobody")
+	}
 	if key := "audit.line." + r.Verb; q.Words.Has(key) {
 		row.Text = q.T(key, "what", what)
 	}

@@ -103,7 +103,7 @@ func (u *UI) backup(q *Request) error {
 	if err != nil {
 		return err
 	}
-	p := backupPage{Tabs: q.settingsTabs("backup"), Edit: q.Actor.May(fleet.SettingsEdit) && q.Actor.AllTags, Owner: q.Actor.May(fleet.AdminsEdit) && q.Actor.AllTags, Dir: u.fleet.BackupDir()}
+	p := backupPage{Tabs: q.settingsTabs("backup"), Edit: q.Actor.MayWhole(fleet.SettingsEdit), Owner: q.Actor.May(fleet.AdminsEdit) && q.Actor.AllTags, Dir: u.fleet.BackupDir()}
 	if p.Recovery, err = u.fleet.Recovery(q.Context(), q.Actor); err != nil {
 		return err
 	}

@@ -151,6 +151,11 @@ func (q *Request) actFields(c fleet.ActionChoice, d *fleet.Device, form Form) []
 	if has("no-proximity") && form.Value("for") != wayLost {
 		out = append(out, field("no_proximity", "check"))
 	}
+	if has("node") {
+		f := field("node", "select")
+		f.Required, f.Options = true, q.nodeOptions(c.Nodes)
+		out = append(out, f)
+	}
 	if has("obliterate") {
 		f := field("obliterate", "select")
 		if f.Value == "" {
@@ -180,7 +185,7 @@ func (u *UI) act(q *Request) error {
 		return q.showAct(http.StatusUnprocessableEntity, form)
 	}
 	o := fleet.ActionOptions{Message: strings.TrimSpace(form.Value("message")), Phone: strings.TrimSpace(form.Value("phone")), PIN: strings.TrimSpace(form.Value("pin")),
-		KeepDataPlan: form.Value("keep_data_plan") != "", NoProximity: form.Value("no_proximity") != "", Obliterate: form.Value("obliterate"), Stolen: action == fleet.ActWipe && way == wayLost}
+		KeepDataPlan: form.Value("keep_data_plan") != "", NoProximity: form.Value("no_proximity") != "", Obliterate: form.Value("obliterate"), Node: form.Value("node"), Stolen: action == fleet.ActWipe && way == wayLost}
 	confirm := strings.TrimSpace(form.Value("confirm"))
 	if strings.EqualFold(confirm, strings.TrimSpace(d.Name)) { // as the page's script has it
 		confirm = d.Name

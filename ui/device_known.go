@@ -193,6 +193,9 @@ func (q *Request) factValue(d fleet.FactDeclaration, v any) any {
 		if t, err := time.Parse(time.RFC3339, v); err == nil && kind == "time" {
 			return timeElement(q.Words, t, q.Words.DateTime, false, false)
 		}
+		if day, err := time.Parse(time.DateOnly, v); err == nil && d.Key == fleet.FactSecurityPatch {
+			return q.Words.Date(day)
+		}
 		return v
 	case nil:
 		return q.T("words.unknown")

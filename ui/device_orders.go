@@ -44,6 +44,7 @@ type orderView struct {
 	Evidence []evidenceView
 	CallOff  bool
 	PIN      bool
+	Reply    *fleet.Reply
 }
 
 // lifeStep is one stage in the life of an order.
@@ -108,7 +109,7 @@ func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
 }
 
 func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
-	v := orderView{ID: a.ID, Word: capital(q.actionText("word.action", d, a.Type)), Icon: actionIcon(a.Type), By: a.By, Status: q.actionStatus(a.State), Why: q.Say(a.Reason), Ordered: a.Created,
+	v := orderView{Reply: a.Reply, ID: a.ID, Word: capital(q.actionText("word.action", d, a.Type)), Icon: actionIcon(a.Type), By: a.By, Status: q.actionStatus(a.State), Why: q.Say(a.Reason), Ordered: a.Created,
 		Evidence: q.evidence(a.Evidence), PIN: len(a.Secret) > 0 && q.Actor.May(actionPermission(a.Type))}
 	if a.Ended != nil {
 		v.Ended = *a.Ended
@@ -154,6 +155,7 @@ func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
 	if o.Obliterate != "" {
 		option(true, "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
 	}
+	option(o.Node != "", "node", "text", q.nodeWord(o.Node))
 	v.Options = capital(strings.Join(options, "; "))
 	return v
 }
@@ -167,6 +169,8 @@ func actionPermission(t fleet.ActionType) fleet.Permission {
 		return fleet.DevicesWipe
 	case fleet.ActDelete:
 		return fleet.DevicesDelete
+	case fleet.ActQuery:
+		return fleet.DevicesQuery
 	}
 	return fleet.DevicesLock
 }

@@ -145,6 +145,8 @@ func actionIcon(t fleet.ActionType) string {
 		return "power"
 	case fleet.ActSync:
 		return "sync"
+	case fleet.ActQuery:
+		return "search"
 	}
 	return "play"
 }

@@ -54,7 +54,7 @@ func (u *UI) jobRows(q *Request) ([]jobRow, error) {
 }
 
 func (q *Request) jobRow(j fleet.JobState) jobRow {
-	row := jobRow{Name: j.Name, What: q.T("job." + j.Name), Hint: q.T("job." + j.Name + ".hint"), Next: j.Next, MayRun: q.Actor.May(fleet.SettingsEdit) && j.Running == nil}
+	row := jobRow{Name: j.Name, What: q.T("job." + j.Name), Hint: q.T("job." + j.Name + ".hint"), Next: j.Next, MayRun: q.Actor.MayWhole(fleet.SettingsEdit) && j.Running == nil}
 	switch {
 	case j.At != "":
 		row.When = q.T("job.daily", "at", j.At)

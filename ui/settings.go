@@ -101,7 +101,7 @@ func (u *UI) showSettings(q *Request, status int, s *fleet.Settings, form Form) 
 	if err := q.mayReadSettings(); err != nil {
 		return err
 	}
-	page := settingsPage{Tabs: q.settingsTabs("organisation"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Locked: lockedSet(s), Version: s.Version}
+	page := settingsPage{Tabs: q.settingsTabs("organisation"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Locked: lockedSet(s), Version: s.Version}
 	for _, l := range words.Langs() {
 		page.Languages = append(page.Languages, Option{Value: string(l), Word: q.T("lang." + string(l))})
 	}
@@ -207,7 +207,7 @@ type privacyPage struct {
 // switches are the optional facts in the order of the register, each with what it stands for.
 func (q *Request) switches(s *fleet.Settings) []privacySwitch {
 	var out []privacySwitch
-	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps} {
+	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery} {
 		sw := privacySwitch{Name: name, Label: q.T("switch." + name), Hint: q.T("switch." + name + ".hint"), On: s.Switches[name]}
 		for _, d := range fleet.Declarations() {
 			if d.Switch == name {
@@ -234,7 +234,7 @@ func (u *UI) showPrivacy(q *Request, status int, s *fleet.Settings, form Form) e
 	if err := q.mayReadSettings(); err != nil {
 		return err
 	}
-	page := privacyPage{Tabs: q.settingsTabs("privacy"), Form: form, Switches: q.switches(s), Edit: q.Actor.May(fleet.SettingsEdit), Version: s.Version, Locked: lockedSet(s)["switches"]}
+	page := privacyPage{Tabs: q.settingsTabs("privacy"), Form: form, Switches: q.switches(s), Edit: q.Actor.MayWhole(fleet.SettingsEdit), Version: s.Version, Locked: lockedSet(s)["switches"]}
 	if form.Values != nil {
 		for i := range page.Switches {
 			page.Switches[i].On = form.Has("switches", page.Switches[i].Name)

@@ -45,7 +45,7 @@ func (u *UI) showApple(q *Request, status int, form Form, topic *topicRefusal) e
 	if err != nil {
 		return err
 	}
-	page := applePage{Tabs: q.settingsTabs("apple"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Version: s.Version, Topic: topic,
+	page := applePage{Tabs: q.settingsTabs("apple"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Version: s.Version, Topic: topic,
 		On: map[string]bool{"sign_messages": s.SignMessages, "sign_profiles": s.SignProfiles}}
 	if page.Push, err = u.fleet.PushCertificate(q.Context()); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (u *UI) uploadPush(q *Request) error {
 			pem = raw
 		}
 	}
-	if len(pem) == 0 && q.Actor.May(fleet.SettingsEdit) {
+	if len(pem) == 0 && q.Actor.MayWhole(fleet.SettingsEdit) {
 		form.Errors["certificate"] = q.T("apple.upload.none")
 		return u.showApple(q, http.StatusUnprocessableEntity, form, nil)
 	}

@@ -80,7 +80,7 @@ func (u *UI) showAndroid(q *Request, status int, own, relay Form, signUp templat
 	if err != nil {
 		return err
 	}
-	page := androidPage{Tabs: q.settingsTabs("android"), Demo: u.demo, Edit: q.Actor.May(fleet.SettingsEdit), Account: acc, Own: own, Relay: relay, SignUp: signUp,
+	page := androidPage{Tabs: q.settingsTabs("android"), Demo: u.demo, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Account: acc, Own: own, Relay: relay, SignUp: signUp,
 		Notices: []Option{{Value: "pubsub", Word: q.T("android.notices.pubsub"), Hint: q.T("android.notices.pubsub.hint")}, {Value: "poll", Word: q.T("android.notices.poll"), Hint: q.T("android.notices.poll.hint")}}}
 	q.androidStanding(&page)
 	page.fill()
@@ -263,7 +263,7 @@ func (u *UI) googleSignUp(q *Request) error {
 }
 
 func (u *UI) askForgetGoogle(q *Request) error {
-	if !q.Actor.May(fleet.SettingsEdit) {
+	if !q.Actor.MayWhole(fleet.SettingsEdit) {
 		return fleet.ErrForbidden
 	}
 	title := q.T("android.forget.title")

@@ -29,7 +29,7 @@ func (u *UI) showPCSettings(q *Request, status int, form Form) error {
 	if err := q.mayReadSettings(); err != nil {
 		return err
 	}
-	page := pcSettingsPage{Tabs: q.settingsTabs("windows"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Status: Status{Kind: Good, Word: q.T("windows.push.off")}}
+	page := pcSettingsPage{Tabs: q.settingsTabs("windows"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Status: Status{Kind: Good, Word: q.T("windows.push.off")}}
 	var err error
 	if page.Push, err = u.fleet.WindowsPush(q.Context()); err != nil {
 		return err

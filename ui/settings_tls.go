@@ -67,7 +67,7 @@ func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
 	if err != nil {
 		return err
 	}
-	page := tlsPage{Tabs: q.settingsTabs("tls"), Form: form, Edit: q.Actor.May(fleet.SettingsEdit), Locked: s.Locked, EABSet: s.EABSet, Version: s.Version, CutsOff: cutsOff, Try: s.Mode == fleet.TLSACME}
+	page := tlsPage{Tabs: q.settingsTabs("tls"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Locked: s.Locked, EABSet: s.EABSet, Version: s.Version, CutsOff: cutsOff, Try: s.Mode == fleet.TLSACME}
 	for _, m := range fleet.TLSModes() {
 		page.Modes = append(page.Modes, Option{Value: string(m), Word: q.T("tls.mode." + string(m)), Hint: q.T("tls.mode." + string(m) + ".hint")})
 	}

@@ -92,6 +92,7 @@ var (
 	_ fleet.TellsGaps       = (*Android)(nil)
 	_ fleet.SettingsChecker = (*Android)(nil)
 	_ fleet.FindsConflicts  = (*Android)(nil)
+	_ fleet.Noter           = (*Android)(nil)
 )
 
 // connection is a client with what it is for.

@@ -55,6 +55,13 @@ func policyCases(t testing.TB) map[string]struct {
 	kiosk := company(fleet.ModeKiosk)
 	kiosk.person = nil
 	own := profileOf("root", fleet.TypeTrustedRoot, `{"source":"internal"}`)
+	key := profileOf("key", fleet.TypeIdentity, `{"root":"root","delivery":"pkcs12"}`)
+	identified := work() // no key ever stands in a file
+	identified.packed = map[fleet.ProfileID]fleet.PackedIdentity{"key": {PKCS12: []byte("here a PKCS #12 file would stand")}}
+	mailByKey := profileOf("mail", fleet.TypeEmail, `{"account":"exchange","host":"mail.example.org","sign_in":"certificate","identity":"key"}`)
+	wifiByKey := profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"tls","identity":"key","root":"root","server_names":"radius.example.org"}`)
+	early := work()
+	early.early = true
 	return map[string]struct {
 		r        *rendering
 		profiles []*fleet.Profile
@@ -70,7 +77,9 @@ func policyCases(t testing.TB) map[string]struct {
 		"managed_passcode": {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("pass", fleet.TypePasscode, `{"min_length":8,"complex_chars":1,"auto_lock":10}`)}},
 		"work_wifi": {work(), []*fleet.Profile{own, profileOf("office", fleet.TypeWiFi, `{"ssid":"Office","security":"personal","password":"correct horse"}`),
 			profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"peap","root":"root","server_names":"*.radius.example.org","proxy":"manual","proxy_host":"proxy.example.org"}`)}},
-		"work_sharing": {work(), []*fleet.Profile{profileOf("share", fleet.TypeWorkSharing, `{}`)}},
+		"work_identity":       {identified, []*fleet.Profile{own, key, mailByKey, wifiByKey}},
+		"work_identity_early": {early, []*fleet.Profile{own, key, mailByKey, wifiByKey, profileOf("pass", fleet.TypePasscode, `{"min_length":4}`)}},
+		"work_sharing":        {work(), []*fleet.Profile{profileOf("share", fleet.TypeWorkSharing, `{}`)}},
 		"company_sharing_open": {company(fleet.ModeCompanyWorkProfile), []*fleet.Profile{profileOf("share", fleet.TypeWorkSharing, `{"copy_paste":true,"share":"both","contacts":"hidden","widgets":true,"screenshots":true,"bluetooth":true,"nearby":true,"notifications_on_lock_screen":true}`),
 			profileOf("personal", fleet.TypePersonalUse, `{"days_off":7,"camera":false,"private_space":false,"bluetooth":false,"blocked_apps":"com.example.game com.example.chat"}`)}},
 		"work_apps": {work(), []*fleet.Profile{profileOf("teams", fleet.TypeApp, `{"kind":"play","package":"com.microsoft.teams","configuration":"{\"a\":{\"who\":\"{{name}} <{{mail}}>\"},\"n\":[1,true,\"{{upn}}\"]}"}`),

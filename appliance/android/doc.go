@@ -13,5 +13,6 @@
 //   - Notifications come twice, late and out of order. They only say which device to look at: what is believed is the device as Google
 //     shows it when asked.
 //   - One limiter holds all calls below Google's quota. Orders go before policies, and policies before reading.
-//   - No password is ever part of a policy.
+//   - No password is ever part of a policy. The key of an identity is, where an administrator chose to send it: they were told that it passes
+//     through Google.
 package android

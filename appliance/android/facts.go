@@ -146,7 +146,7 @@ func (a *Android) FactsOf(q fleet.QueryKind, d *fleet.Device) []fleet.FactKey {
 
 // Queries that a device should have answered lately. All are answered from one look at Google's record of it.
 func (a *Android) Queries(d *fleet.Device) []fleet.QueryKind {
-	out := []fleet.QueryKind{fleet.QueryProfiles, fleet.QueryDevice, fleet.QuerySecurity}
+	out := []fleet.QueryKind{fleet.QueryProfiles, fleet.QueryDevice, fleet.QuerySecurity, fleet.QueryCertificates}
 	if d.Ownership == fleet.Corporate {
 		return append(out, fleet.QueryApps)
 	}

@@ -39,6 +39,8 @@ type rendering struct {
 	facts     []fleet.FactKey // that may be taken
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
+	packed    map[fleet.ProfileID]fleet.PackedIdentity
+	early     bool // before there is a device: nothing that needs a certificate can be said yet
 }
 
 // workProfile says whether there are two sides to the device.
@@ -56,6 +58,7 @@ var renderers map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, erro
 func init() {
 	renderers = map[fleet.ProfileType]func(*rendering, *fleet.Profile) (tree, error){
 		fleet.TypeTrustedRoot:  (*rendering).trustedRoot,
+		fleet.TypeIdentity:     (*rendering).identity,
 		fleet.TypePasscode:     (*rendering).passcode,
 		fleet.TypeEmail:        (*rendering).email,
 		fleet.TypeWiFi:         (*rendering).wifi,
@@ -96,6 +99,9 @@ func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
 	r.know(profiles)
 	t := r.base()
 	for _, p := range profiles {
+		if r.early && needsIdentity(p) {
+			continue
+		}
 		part, err := r.part(p)
 		if err != nil {
 			return nil, &unrenderable{profile: p.ID, cause: err}
@@ -208,7 +214,9 @@ func (t tree) finish() {
 				continue
 			}
 			one = maps.Clone(one)
-			one[field] = strings.TrimPrefix(name, "#")
+			if _, says := one[field]; !says {
+				one[field] = strings.TrimPrefix(name, "#")
+			}
 			list = append(list, one)
 		}
 		at[last] = list

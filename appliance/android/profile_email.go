@@ -51,7 +51,11 @@ func (r *rendering) email(p *fleet.Profile) (tree, error) {
 		pkg = appGmail
 		config = r.gmail(v)
 	}
-	return tree{"applications": map[string]any{pkg: map[string]any{"installType": "FORCE_INSTALLED", "managedConfiguration": config}}}, nil
+	t := tree{"applications": map[string]any{pkg: map[string]any{"installType": "FORCE_INSTALLED", "managedConfiguration": config}}}
+	if v.String("sign_in") == "certificate" {
+		t["choosePrivateKeyRules"] = mayUse(fleet.ProfileID(v.String("identity")), pkg)
+	}
+	return t, nil
 }
 
 // gmail: https://support.google.com/a/answer/9062283 lists the keys.
@@ -126,6 +130,3 @@ func (r *rendering) upn() string {
 	}
 	return firstOf(r.person.UPN, r.person.Mail)
 }
-
-// alias is the name under which apps find the key of an identity profile.
-func alias(p fleet.ProfileID) string { return "muster-" + string(p) }

@@ -7,14 +7,6 @@ import (
 	"muster/appliance/fleet"
 )
 
-// wifiApplies says what of a network Android cannot be told.
-func wifiApplies(v fleet.Values) (bool, fleet.Reason) {
-	if v.String("security") == "enterprise" && v.String("eap") == "tls" {
-		return false, why("android.not-applicable.wifi-tls")
-	}
-	return true, fleet.Reason{}
-}
-
 // wifi renders a network by Open Network Configuration, in the subset that Android Device Policy takes. Of an enterprise network the names of its
 // servers and the root are always there: without them Android refuses it.
 func (r *rendering) wifi(p *fleet.Profile) (tree, error) {
@@ -49,13 +41,20 @@ func (r *rendering) wifi(p *fleet.Profile) (tree, error) {
 	return tree{"openNetworkConfiguration": map[string]any{"NetworkConfigurations": map[string]any{"wifi-" + strings.ToLower(string(p.ID)): network}}}, nil
 }
 
-// eap is how one signs in to an enterprise network. The person types the password on the device.
+// eap is how one signs in to an enterprise network: with an identity of the same policy, or with a password that the person types on the device.
 func (r *rendering) eap(v fleet.Values) (map[string]any, error) {
-	out := map[string]any{"Outer": map[string]string{"peap": "PEAP", "ttls": "EAP-TTLS"}[v.String("eap")], "Identity": v.String("user_name"),
+	out := map[string]any{"Outer": map[string]string{"tls": "EAP-TLS", "peap": "PEAP", "ttls": "EAP-TTLS"}[v.String("eap")], "Identity": v.String("user_name"),
 		"DomainSuffixMatch": names(v.String("server_names"))}
-	if v.String("eap") == "ttls" {
+	switch v.String("eap") {
+	case "tls":
+		p := fleet.ProfileID(v.String("identity"))
+		if r.profiles[p] == nil {
+			return nil, errors.New("the network's identity is not among the profiles")
+		}
+		out["Identity"], out["ClientCertType"], out["ClientCertRef"] = r.upn(), "Ref", alias(p)
+	case "ttls":
 		out["Inner"] = map[string]string{"mschapv2": "MSCHAPv2", "pap": "PAP"}[v.String("inner")]
-	} else {
+	default:
 		out["Inner"] = "MSCHAPv2"
 	}
 	if s := v.String("outer_identity"); s != "" {

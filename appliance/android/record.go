@@ -33,6 +33,13 @@ type sentPolicy struct {
 	Unit    string                       `json:"unit,omitempty"` // version of fleet's unit that it holds; "" = nothing was wanted
 	Owners  map[string][]fleet.ProfileID `json:"owners,omitempty"`
 	At      time.Time                    `json:"at,omitzero"`
+
+	Certificates []string `json:"certificates,omitempty"` // fingerprints of the identities in it
+}
+
+// arrived says whether the device has told that the newest policy is in force.
+func (r *record) arrived(d *device) bool {
+	return d.AppliedPolicyName == r.Policy && int64(d.AppliedPolicyVersion) >= r.Sent.Version
 }
 
 // tokenRecord is an enrolment token; what opens the door is sealed.

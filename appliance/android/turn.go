@@ -152,7 +152,7 @@ func (t *turn) deliver(ctx context.Context, o *fleet.Order) (*fleet.Answer, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, facts: facts, root: t.a.rootCertificate()}
+	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, facts: facts, root: t.a.rootCertificate(), packed: o.Packed}
 	err = t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
 	if ans := refusedPolicy(o.ID, err); ans != nil {
 		t.a.log.Error("policy not delivered", "device", t.rec.DeviceID, "err", err)
@@ -204,7 +204,7 @@ func (a *Android) send(ctx context.Context, conn *connection, l lane, rec *recor
 		}
 		rec.Sent = sentPolicy{Version: version, Digest: sum, Keys: topKeys(doc), At: a.now().UTC()}
 	}
-	rec.Sent.Unit, rec.Sent.Owners = unit, r.owners(profiles)
+	rec.Sent.Unit, rec.Sent.Owners, rec.Sent.Certificates = unit, r.owners(profiles), r.certificates(profiles)
 	return a.keep(ctx, rec)
 }
 
@@ -219,7 +219,7 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 	ans := &fleet.Answer{Order: o.ID, Outcome: fleet.Done}
 	switch o.Step.Query {
 	case fleet.QueryProfiles:
-		if t.dev.AppliedPolicyName != t.rec.Policy || int64(t.dev.AppliedPolicyVersion) < t.rec.Sent.Version {
+		if !t.rec.arrived(t.dev) {
 			ans.Outcome = fleet.Taken // the device has not said yet that it has the newest policy
 			return ans, nil
 		}
@@ -228,6 +228,12 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 			ans.Markers[unitPolicy] = t.rec.Sent.Unit
 			ans.Results = results(t.dev, t.rec.Sent.Owners)
 		}
+	case fleet.QueryCertificates:
+		if !t.rec.arrived(t.dev) {
+			ans.Outcome = fleet.Taken
+			return ans, nil
+		}
+		ans.Certificates = certificatesOf(t.dev, t.rec.Sent.Certificates)
 	case fleet.QueryDevice, fleet.QuerySecurity:
 		ans.Facts = factsOf(o.Step.Query, t.dev, o.Facts)
 	case fleet.QueryApps, fleet.QueryManagedApps:

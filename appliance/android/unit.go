@@ -32,10 +32,10 @@ func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return false, why("android.not-applicable.type", "type", string(p.Type))
 	}
 	switch p.Type {
+	case fleet.TypeIdentity:
+		return identityApplies(p.Values())
 	case fleet.TypeEmail:
 		return emailApplies(p.Values())
-	case fleet.TypeWiFi:
-		return wifiApplies(p.Values())
 	case fleet.TypeCustom:
 		return customApplies(p.Values(), t)
 	case fleet.TypeApp:

@@ -40,11 +40,12 @@ type actionView struct {
 	Tries    int                 `json:"tries"`
 	HasPIN   bool                `json:"has_pin"`
 	Evidence fleet.Evidence      `json:"evidence"`
+	Reply    *fleet.Reply        `json:"reply,omitempty"` // what the device answered to a query; kept for 30 days
 }
 
 func actionOf(a *fleet.Action) actionView {
 	return actionView{ID: a.ID, Device: a.Device, Type: a.Type, Options: a.Options, State: a.State, Reason: a.Reason, By: a.By, Created: a.Created,
-		Sent: a.Sent, Ended: a.Ended, Expires: a.Expires, Tries: a.Tries, HasPIN: len(a.Secret) > 0, Evidence: a.Evidence}
+		Sent: a.Sent, Ended: a.Ended, Expires: a.Expires, Tries: a.Tries, HasPIN: len(a.Secret) > 0, Evidence: a.Evidence, Reply: a.Reply}
 }
 
 type pinView struct {

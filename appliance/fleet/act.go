@@ -21,6 +21,8 @@ func (t ActionType) needs() Permission {
 		return DevicesWipe
 	case ActDelete:
 		return DevicesDelete
+	case ActQuery:
+		return DevicesQuery
 	}
 	return DevicesLock
 }
@@ -39,6 +41,10 @@ func (f *Fleet) choices(tx store.Tx, a Actor, d *Device) ([]ActionChoice, error)
 	if err != nil {
 		return nil, err
 	}
+	settings, err := f.settings(tx)
+	if err != nil {
+		return nil, err
+	}
 	out := slices.Clone(m.Choices(d, sheet.Facts))
 	if !slices.ContainsFunc(out, func(c ActionChoice) bool { return c.Type == ActDelete }) {
 		out = append(out, ActionChoice{Type: ActDelete, Offered: true, Confirm: true})
@@ -51,13 +57,17 @@ func (f *Fleet) choices(tx store.Tx, a Actor, d *Device) ([]ActionChoice, error)
 		if isLifecycle(c.Type) {
 			c.Confirm = true
 		}
+		if c.Type == ActQuery && !mayQuery(settings, d) {
+			c.Offered, c.Reason, c.Nodes = false, Why("query.off"), nil
+			continue
+		}
 		if r := f.hinders(d, c.Type, open); r.Code != "" {
-			c.Offered, c.Reason = false, r
+			c.Offered, c.Reason, c.Nodes = false, r, nil
 			continue
 		}
 		own := a.Kind == ActorPerson && d.Person == PersonID(a.ID) && d.Ownership == Personal && (c.Type == ActLock || c.Type == ActRetire || c.Type == ActWipe)
 		if !own && !a.May(c.Type.needs()) {
-			c.Offered, c.Reason = false, Why("forbidden", "permission", string(c.Type.needs()))
+			c.Offered, c.Nodes, c.Reason = false, nil, Why("forbidden", "permission", string(c.Type.needs()))
 		}
 	}
 	return out, nil
@@ -80,6 +90,8 @@ func (f *Fleet) hinders(d *Device, t ActionType, open []*Action) Reason {
 		return Why("action.leaving", "state", string(d.State))
 	case !isLifecycle(t) && d.State != Managed:
 		return Why("action.not-reached")
+	case t == ActQuery:
+		return tooManyQueries(open)
 	}
 	for _, a := range open {
 		if a.Type == t {
@@ -121,6 +133,12 @@ func checkOptions(c *ActionChoice, o *ActionOptions) error {
 	has("stolen", o.Stolen && c.Type != ActWipe)
 	if o.PIN != "" && !c.NeedsPIN {
 		bad.put("pin", "action.option", "option", "pin")
+	}
+	switch {
+	case c.Type != ActQuery:
+		has("node", o.Node != "")
+	case !slices.Contains(c.Nodes, o.Node):
+		bad.put("node", "query.node")
 	}
 	bad.line("message", o.Message, 0, 300)
 	bad.line("phone", o.Phone, 0, 40)
@@ -166,7 +184,7 @@ func (f *Fleet) Act(ctx context.Context, a Actor, id DeviceID, t ActionType, o A
 			switch c.Reason.Code {
 			case "forbidden":
 				kind = ErrForbidden
-			case "action.open", "action.leaving", "action.ended", "action.deleted":
+			case "action.open", "query.too-many", "action.leaving", "action.ended", "action.deleted":
 				kind = ErrConflict
 			}
 			return &Refusal{Kind: kind, Reason: c.Reason}

@@ -13,6 +13,7 @@ const (
 	ActClearPasscode ActionType = "clear-passcode"
 	ActRestart       ActionType = "restart"
 	ActSync          ActionType = "sync"
+	ActQuery         ActionType = "query" // asks for one node (D8)
 )
 
 // ActionState: queued, sent, acknowledged, then one of the rest.
@@ -40,6 +41,7 @@ type ActionOptions struct {
 	Obliterate   string `json:"obliterate,omitempty"`    // wipe of a Mac: Default, DoNotObliterate, ObliterateWithWarning, Always
 	KeepEnrolled bool   `json:"keep_enrolled,omitempty"` // wipe of a PC: it stays managed
 	Method       string `json:"method,omitempty"`        // wipe of a PC: another way of erasing; those that apply stand in ActionChoice.Options
+	Node         string `json:"node,omitempty"`          // query: what is asked, one of ActionChoice.Nodes
 	Stolen       bool   `json:"stolen,omitempty"`        // wipe: lost or stolen, cannot re-enrol until cleared
 }
 
@@ -61,6 +63,7 @@ type Action struct {
 	Tries     int           `json:"tries"`
 	Once      bool          `json:"once"` // at most once; else repeat until proved
 	Evidence  Evidence      `json:"evidence"`
+	Reply     *Reply        `json:"reply,omitempty"` // query: what the device answered, for repliesKept
 }
 
 // ActionChoice is one action on one device: offered, or not with the reason (C4).
@@ -69,6 +72,7 @@ type ActionChoice struct {
 	Offered  bool       `json:"offered"`
 	Reason   Reason     `json:"reason"`            // why not, or what it does
 	Options  []string   `json:"options,omitempty"` // which options apply: "message", "phone", "pin", "keep-data-plan", ...
+	Nodes    []string   `json:"nodes,omitempty"`   // query: what may be asked
 	NeedsPIN bool       `json:"needs_pin"`
 	Confirm  bool       `json:"confirm"` // asks for the device's name
 }

@@ -28,13 +28,17 @@ type Actor struct {
 // May says whether the actor holds the permission.
 func (a Actor) May(p Permission) bool { return a.Permissions[p] }
 
+// MayWhole says whether the actor holds the permission for the whole house, which nobody does whose scope is a part of it.
+func (a Actor) MayWhole(p Permission) bool { return a.May(p) && a.AllTags }
+
 // Permission is one right of a role (D7).
 type Permission string
 
 const (
 	DevicesRead    Permission = "devices.read"
-	DevicesEdit    Permission = "devices.edit" // name, tags, person
-	DevicesLock    Permission = "devices.lock" // lock, restart, sync, clear passcode
+	DevicesEdit    Permission = "devices.edit"  // name, tags, person
+	DevicesLock    Permission = "devices.lock"  // lock, restart, sync, clear passcode
+	DevicesQuery   Permission = "devices.query" // ask corporate PCs for single values (D8)
 	DevicesRetire  Permission = "devices.retire"
 	DevicesWipe    Permission = "devices.wipe"
 	DevicesDelete  Permission = "devices.delete"

@@ -4,6 +4,7 @@ package fleet
 var androidTypes = map[ProfileType][]Target{
 	TypeEmail:        androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk has no person
 	TypeTrustedRoot:  androids(),
+	TypeIdentity:     androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // for a person
 	TypePasscode:     androids(),
 	TypeWiFi:         androids(),
 	TypeApp:          androids(),

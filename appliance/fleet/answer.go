@@ -112,7 +112,7 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 			return true, f.end(tx, s.device, s.rep, evProved, ev, deviceActor(s.device, x.c.From))
 		}
 		if ans.Outcome == Done {
-			return false, f.endAction(tx, a, ActionDone, Why("action.done"), ev)
+			return false, f.endAction(tx, a, ActionDone, s.takeReply(a, ans, ev), ev)
 		}
 		return false, nil
 	default:
@@ -134,7 +134,7 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 			s.rep.erased()
 			x.rows = true
 		}
-		return false, f.endAction(tx, a, ActionDone, Why("action.done"), ev)
+		return false, f.endAction(tx, a, ActionDone, s.takeReply(a, ans, ev), ev)
 	}
 	r := ans.Reason
 	if ans.Outcome == Malformed {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"muster/pki"
 	"muster/store"
 )
 
@@ -137,6 +136,9 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 			u.Present, u.Confirmed = "", Evidence{}
 		}
 	}
+	if err := f.endUnwanted(tx, s); err != nil {
+		return err
+	}
 	for _, u := range ch.Units {
 		u.Results = nil
 		for _, r := range x.ans.Results {
@@ -188,10 +190,9 @@ func (f *Fleet) unitGone(tx store.Tx, s *situation, u *unitReport, ev Evidence) 
 		if h.Type != TypeIdentity || slices.ContainsFunc(s.units, func(w Unit) bool { return slices.Contains(w.Profiles, h.ID) }) {
 			continue
 		}
-		if _, err := f.pki.RevokeForProfile(tx, string(s.device.ID), string(h.ID), pki.ReasonCessationOfOperation); err != nil {
+		if err := f.endIdentity(tx, s, h.ID); err != nil {
 			return err
 		}
-		delete(s.rep.Access, h.ID)
 	}
 	return f.profileEvents(tx, s, u.holds(), "event.profile-gone", Reason{}, ev)
 }

@@ -66,13 +66,7 @@ func mayBackUp(a Actor) error {
 	if a.Kind == ActorSetup {
 		return nil
 	}
-	if err := need(a, SettingsEdit); err != nil {
-		return err
-	}
-	if !a.AllTags {
-		return Refuse(ErrForbidden, "forbidden", "permission", string(SettingsEdit))
-	}
-	return nil
+	return needWhole(a, SettingsEdit)
 }
 
 // MakeBackup writes a backup and reads it back. It stays in the directory of backups until newer ones take its place. One runs at a time:

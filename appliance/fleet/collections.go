@@ -75,6 +75,12 @@ var (
 			}
 			return nil
 		}},
+		store.Index[Action]{Name: "replied", Values: func(a *Action) []string {
+			if a.Reply == nil {
+				return nil
+			}
+			return []string{sortable(a.Reply.At)}
+		}},
 		store.Index[Action]{Name: "open", Values: func(a *Action) []string {
 			switch a.State {
 			case ActionQueued, ActionSent, ActionAcknowledged:

@@ -101,6 +101,7 @@ type Answer struct {
 	Unfit        bool              // for Failed: this edition or version has no such thing
 	Certificates []string          // QueryCertificates: fingerprints (hex SHA-256) found
 	Apps         []App
+	Reply        *string // ActQuery: what the device answered
 }
 
 // Result is what a device says of one profile in a unit that it holds: a unit that is one document can be honoured in part.

@@ -239,6 +239,9 @@ func (f *Fleet) Facts(ctx context.Context, a Actor, id DeviceID) ([]Fact, error)
 		if err != nil {
 			return err
 		}
+		if err := addReplies(tx, sheet); err != nil {
+			return err
+		}
 		for _, d := range Declarations() {
 			if x, ok := sheet.Facts[d.Key]; ok {
 				out = append(out, x)

@@ -89,7 +89,7 @@ type keyFile struct {
 // SaveGoogle connects to Google or changes the connection. While Android devices are managed, another organisation is refused: they belong to
 // the one that they enrolled under.
 func (f *Fleet) SaveGoogle(ctx context.Context, a Actor, in GoogleInput) (*GoogleAccount, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return nil, err
 	}
 	bad := faults{}
@@ -254,7 +254,7 @@ func (f *Fleet) GoogleAccess(ctx context.Context) (*GoogleAccount, []byte, error
 
 // BeginGoogleSignUp remembers a sign-up under way and returns the state that has to come back with the browser.
 func (f *Fleet) BeginGoogleSignUp(ctx context.Context, a Actor) (string, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return "", err
 	}
 	state := randomCode(32)
@@ -339,7 +339,7 @@ func (f *Fleet) EndGoogleSignUp(ctx context.Context, state, enterprise string) (
 
 // ForgetGoogle ends the connection. Refused while Android devices are managed.
 func (f *Fleet) ForgetGoogle(ctx context.Context, a Actor) error {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return err
 	}
 	return f.db.Update(ctx, func(tx store.Tx) error {

@@ -177,7 +177,7 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 			return err
 		}
 		if p.packed(s.device.Platform) {
-			if err := f.pack(tx, o, p.ID, b); err != nil {
+			if err := f.pack(tx, s, o, p, b); err != nil {
 				return err
 			}
 		} else {

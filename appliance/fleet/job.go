@@ -231,7 +231,7 @@ func (f *Fleet) JobRuns(ctx context.Context, a Actor, name string, q ListQuery) 
 
 // RunJob starts a job now; it returns when the start is entered. ErrConflict while it is at work.
 func (f *Fleet) RunJob(ctx context.Context, a Actor, name string) error {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return err
 	}
 	if f.jobs == nil {

@@ -268,6 +268,7 @@ func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 		return err
 	}
 	for _, drop := range []func() error{
+		func() error { return dropReplies(tx, d.ID) },
 		func() error { return reports.Delete(tx, string(d.ID)) },
 		func() error { return facts.Delete(tx, string(d.ID)) },
 		func() error { return inventories.Delete(tx, string(d.ID)) },

@@ -14,8 +14,8 @@ func (f *Fleet) moduleNotes(p *Profile) []Reason {
 		if !ok {
 			continue
 		}
-		for _, own := range []Ownership{Corporate, Personal} {
-			if applies, _ := f.applies(p, Target{Platform: pl, Mode: ModeDevice, Ownership: own}); applies {
+		for _, t := range TargetsOf(pl) {
+			if applies, _ := f.applies(p, t); applies {
 				out = append(out, n.Notes(p)...)
 				break
 			}

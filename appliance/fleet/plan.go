@@ -185,7 +185,11 @@ func (s *situation) planActions() []difference {
 		if a.Type == ActSync || a.Expires != nil && !s.now.Before(*a.Expires) {
 			continue
 		}
-		out = append(out, s.differ(DeviceChannel, Step{Kind: StepAction, Action: a.ID}, s.rep.Tries[a.ID]))
+		diff := s.differ(DeviceChannel, Step{Kind: StepAction, Action: a.ID}, s.rep.Tries[a.ID])
+		if a.Type == ActQuery && !mayQuery(s.settings, s.device) { // switched off since
+			diff.Ready, diff.Why, diff.Next = false, Why("query.off"), time.Time{}
+		}
+		out = append(out, diff)
 	}
 	return out
 }

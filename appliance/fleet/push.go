@@ -47,7 +47,7 @@ func readPush(tx store.Tx) (*pushRecord, error) {
 
 // MakePushCSR makes a key and returns the request to be signed, PEM. A request made before stays good: its key waits for its certificate.
 func (f *Fleet) MakePushCSR(ctx context.Context, a Actor) ([]byte, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return nil, err
 	}
 	if err := f.pki.PrepareKey(); err != nil {
@@ -93,7 +93,7 @@ const pushMost = 256 << 10
 // UploadPush takes the certificate from Apple's portal. Topic guard: ErrConflict "push.topic-differs" while devices are enrolled
 // under another topic.
 func (f *Fleet) UploadPush(ctx context.Context, a Actor, certPEM []byte, appleAccount string) (*PushCertificate, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return nil, err
 	}
 	bad := faults{}

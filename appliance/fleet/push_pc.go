@@ -102,7 +102,7 @@ func (f *Fleet) WindowsPushSecret(ctx context.Context) (sid, secret string, err 
 
 // SaveWindowsPush sets push for PCs up. They learn the name at their next call.
 func (f *Fleet) SaveWindowsPush(ctx context.Context, a Actor, in WindowsPushInput) (*WindowsPush, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return nil, err
 	}
 	in.Family, in.SID, in.Secret = strings.TrimSpace(in.Family), strings.ToLower(strings.TrimSpace(in.SID)), strings.TrimSpace(in.Secret)
@@ -153,7 +153,7 @@ func (f *Fleet) SaveWindowsPush(ctx context.Context, a Actor, in WindowsPushInpu
 
 // RemoveWindowsPush takes it back: PCs close their channels at their next call.
 func (f *Fleet) RemoveWindowsPush(ctx context.Context, a Actor) error {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return err
 	}
 	return f.db.Update(ctx, func(tx store.Tx) error {

@@ -129,5 +129,5 @@ func NeverCollected(t Target) []string {
 
 // settingSwitches are the switches that an administrator may set.
 func settingSwitches() []string {
-	return []string{SwitchPhoneNumber, SwitchCarrier, SwitchMAC, SwitchManagedApps}
+	return []string{SwitchPhoneNumber, SwitchCarrier, SwitchMAC, SwitchManagedApps, SwitchDeviceQuery}
 }

@@ -7,6 +7,7 @@ const (
 	SwitchCarrier     = "carrier"
 	SwitchMAC         = "mac"
 	SwitchManagedApps = "managed-apps"
+	SwitchDeviceQuery = "device-query" // of corporate PCs (D8)
 	SwitchLostMode    = "lost-mode"
 )
 
@@ -67,6 +68,7 @@ const (
 	FactLocation          FactKey = "location"          // only in lost mode
 	FactReports           FactKey = "delivery-reports"  // the device's own words about a delivery or an order
 	FactTimeline          FactKey = "device-timeline"   // what happened to the device, with evidence
+	FactReplies           FactKey = "query-replies"     // answers to questions of administrators (D8)
 	FactReceipts          FactKey = "removal-receipts"  // proof of a removal
 	FactEdition           FactKey = "edition"           // of Windows: Home lacks some of what Pro has
 	FactDeviceTags        FactKey = "device-tags"       // given by administrators
@@ -155,6 +157,7 @@ var register = []FactDeclaration{
 	{Key: FactIdentity, Category: CategoryAccess, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.identity"},
 	{Key: FactReports, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.manage"},
 	{Key: FactTimeline, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.proof"},
+	{Key: FactReplies, Category: CategoryDevice, Platforms: []Platform{Windows}, Ownership: corporates, Switch: SwitchDeviceQuery, Kind: "list", Why: "why.query"},
 	{Key: FactReceipts, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.proof"},
 	{Key: FactDeviceTags, Category: CategoryAdminMade, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.scope"},
 

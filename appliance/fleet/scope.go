@@ -10,6 +10,15 @@ func need(a Actor, p Permission) error {
 	return Refuse(ErrForbidden, "forbidden", "permission", string(p))
 }
 
+// needWhole is need for what concerns the whole house, such as its connections and the certificates that everything hangs by: no scope divides
+// them, so that a scoped administrator who could change them would act on every device.
+func needWhole(a Actor, p Permission) error {
+	if a.MayWhole(p) {
+		return nil
+	}
+	return Refuse(ErrForbidden, "forbidden", "permission", string(p))
+}
+
 // sees says whether something with these tags lies within the actor's scope: the one place where scope tags are checked. An
 // actor with AllTags sees all; another sees what shares a tag with him, and what has no tag at all only if he has none either.
 func sees(a Actor, tags []Tag) bool {
@@ -46,7 +55,7 @@ func allPermissions() map[Permission]bool {
 
 // AllPermissions in the order of the UI.
 var AllPermissions = []Permission{
-	DevicesRead, DevicesEdit, DevicesLock, DevicesRetire, DevicesWipe, DevicesDelete,
+	DevicesRead, DevicesEdit, DevicesLock, DevicesQuery, DevicesRetire, DevicesWipe, DevicesDelete,
 	PeopleRead, PeopleEdit, GroupsEdit, InviteWrite,
 	ProfilesRead, ProfilesEdit, ProfilesCustom, ProfilesAssign,
 	CertsRead, CertsRevoke, TermsEdit, AuditRead, AuditExport,

@@ -161,7 +161,7 @@ func (k *keptTLS) shown() ServerTLS {
 // SaveServerTLS changes where the certificate comes from, at once. ErrConflict "tls.cuts-off" unless confirmed, when devices are enrolled that
 // may not trust what comes.
 func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (ServerTLS, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return ServerTLS{}, err
 	}
 	if f.lockedTLS != nil {
@@ -234,7 +234,7 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 
 // TryServerTLS looks for new certificates of the server now.
 func (f *Fleet) TryServerTLS(ctx context.Context, a Actor) error {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return err
 	}
 	if err := f.db.Update(ctx, func(tx store.Tx) error { return f.record(tx, a, "renew", "server-tls", "", nil, nil, nil) }); err != nil {

@@ -112,7 +112,7 @@ func (f *Fleet) Settings(ctx context.Context) (*Settings, error) {
 
 // SaveSettings replaces the settings. A locked setting cannot change; Version must be the one that was read (0 = do not check).
 func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settings, error) {
-	if err := need(a, SettingsEdit); err != nil {
+	if err := needWhole(a, SettingsEdit); err != nil {
 		return nil, err
 	}
 	in = *in.clone()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +137,31 @@ func TestLockedSettings(t *testing.T) {
 	changed.SignProfiles = true
 	_, err = h.SaveSettings(ctx, h.owner, changed)
 	wantField(t, err, "sign_profiles", "settings.locked")
+}
+
+// What concerns the whole house is not changed by those whose scope is a part of it, whatever their role says.
+func TestScopedAdministratorLeavesTheHouseAlone(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	south := h.scoped("south")
+	set, err := h.Settings(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, try := range map[string]func() error{
+		"the settings": func() error { _, err := h.SaveSettings(ctx, south, *set); return err },
+		"Google": func() error {
+			_, err := h.SaveGoogle(ctx, south, GoogleInput{Kind: GoogleRelay, RelayURL: "https://south.example", RelaySecret: "x"})
+			return err
+		},
+		"no Google":       func() error { return h.ForgetGoogle(ctx, south) },
+		"pushes to PCs":   func() error { return h.RemoveWindowsPush(ctx, south) },
+		"Apple's pushes":  func() error { _, err := h.MakePushCSR(ctx, south); return err },
+		"the certificate": func() error { _, err := h.SaveServerTLS(ctx, south, ServerTLS{}); return err },
+		"a job":           func() error { return h.RunJob(ctx, south, "cleanup") },
+	} {
+		if err := try(); !errors.Is(err, ErrForbidden) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }

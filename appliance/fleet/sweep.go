@@ -19,7 +19,7 @@ const (
 // calls it.
 func (f *Fleet) Sweep(ctx context.Context) error {
 	var faults []error
-	for _, one := range []func(context.Context) error{f.flushTouches, f.sweepActions, f.sweepDoors, f.sweepEnrolments, f.sweepOrders, f.sweepDays, f.sweepSignIns, f.sweepOnces, f.sweepAudit} {
+	for _, one := range []func(context.Context) error{f.flushTouches, f.sweepActions, f.sweepDoors, f.sweepEnrolments, f.sweepOrders, f.sweepReplies, f.sweepDays, f.sweepSignIns, f.sweepOnces, f.sweepAudit} {
 		if err := one(ctx); err != nil {
 			faults = append(faults, err)
 		}

@@ -24,8 +24,8 @@ func identityDeclaration() Declaration {
 			{Key: "san_mail", Kind: KindBool, Default: true, Group: "subject"},
 			{Key: "san_upn", Kind: KindBool, Default: true, Group: "subject"},
 			// "scep": the device makes its key, which never leaves it. "pkcs12": we make key and certificate and send both, for devices that do
-			// not come through to SCEP.
-			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{IOS, IPadOS, MacOS, Windows}, Group: "key", Advanced: true},
+			// not come through to SCEP, and for Android, which has no SCEP of its own.
+			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{IOS, IPadOS, MacOS, Windows, Android}, Group: "key", Advanced: true},
 			{Key: "key_size", Kind: KindChoice, Default: "2048", Required: true, Options: []string{"2048", "4096"}, Group: "key"},
 			{Key: "key_usage", Kind: KindChoice, Default: "both", Required: true, Options: []string{"signature", "encipherment", "both"}, Group: "key"},
 			{Key: "lifetime", Kind: KindDays, Default: 365, Min: 30, Max: 825, Group: "key"},
@@ -45,6 +45,7 @@ type PackedIdentity struct {
 	PKCS12      []byte
 	Password    string
 	Certificate []byte // DER
+	Fingerprint string
 }
 
 func checkIdentity(v Values) map[string]Reason {

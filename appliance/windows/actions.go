@@ -58,7 +58,7 @@ func (w *Windows) Choices(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) [
 		}
 	}
 	remove := fleet.ActionChoice{Type: fleet.ActDelete, Offered: true, Reason: why("windows.delete"), Confirm: true}
-	return []fleet.ActionChoice{sync, lock, passcode, restart, retire, wipe, remove}
+	return []fleet.ActionChoice{sync, queryChoice(d, build), lock, passcode, restart, retire, wipe, remove}
 }
 
 // Once says whether an action must not happen twice: a second restart would cost a person's unsaved work again, a second wipe of a PC that
@@ -72,6 +72,8 @@ func (w *Windows) Lifetime(t fleet.ActionType) time.Duration {
 		return 30 * time.Minute
 	case fleet.ActSync:
 		return time.Hour
+	case fleet.ActQuery:
+		return 24 * time.Hour
 	}
 	return 0 // retire, wipe, delete: until proved
 }
@@ -84,6 +86,11 @@ func actionFor(o *fleet.Order) (command, error) {
 		return command{}, ours(errors.New("action step without an action"))
 	}
 	switch o.Action.Type {
+	case fleet.ActQuery:
+		if !mayAsk(o.Action.Options.Node) {
+			return command{}, ours(fmt.Errorf("question about %q", o.Action.Options.Node))
+		}
+		return get(o.Action.Options.Node), nil
 	case fleet.ActRestart:
 		return set(verbExec, "./Device/Vendor/MSFT/Reboot/RebootNow", "null", ""), nil
 	case fleet.ActWipe:

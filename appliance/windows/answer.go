@@ -57,7 +57,9 @@ func (w *Windows) finish(ctx context.Context, t *turn, j *job) (*fleet.Answer, *
 		if c.Code == 400 {
 			ans.Outcome = fleet.Malformed
 		}
+		return ans, nil, nil
 	}
+	ans.Reply = replyIn(j)
 	return ans, nil, nil
 }
 
