@@ -89,6 +89,26 @@ func (c *InstallConfig) defaults() {
 // ErrNoManager says that this machine has no service manager that Muster can ask.
 var ErrNoManager = errors.New("no service manager")
 
+var errNoService = errors.New("Muster is no service of this machine: muster install makes it one")
+
+// installed is the service that a command is about, for someone who may give it.
+func installed(command string, p places) (service.Service, error) {
+	if err := mustBeAdministrator(command); err != nil {
+		return nil, err
+	}
+	if err := managed(); err != nil {
+		return nil, err
+	}
+	s, err := theService(p, p.Binary, InstallConfig{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
+		return nil, errNoService
+	}
+	return s, nil
+}
+
 // Install makes Muster a service of this machine and starts it; on a machine where it is one already it renews program and unit and restarts it.
 // Data, settings and keys that are there stay as they are.
 func Install(ctx context.Context, c InstallConfig, out io.Writer) error {
@@ -237,19 +257,10 @@ func replaceFile(from, to string) error {
 
 // Uninstall stops the service and takes its unit away. Data, settings and keys stay.
 func Uninstall(out io.Writer) error {
-	if err := mustBeAdministrator("uninstall"); err != nil {
-		return err
-	}
-	if err := managed(); err != nil {
-		return err
-	}
 	p := systemPlaces()
-	s, err := theService(p, p.Binary, InstallConfig{})
+	s, err := installed("uninstall", p)
 	if err != nil {
 		return err
-	}
-	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
-		return errors.New("Muster is no service of this machine")
 	}
 	s.Stop() //nolint:errcheck // it may not be running
 	if err := s.Uninstall(); err != nil {
@@ -265,19 +276,9 @@ func Uninstall(out io.Writer) error {
 
 // Control starts, stops or restarts the service: "start", "stop" or "restart".
 func Control(ctx context.Context, what string, out io.Writer) error {
-	if err := mustBeAdministrator(what); err != nil {
-		return err
-	}
-	if err := managed(); err != nil {
-		return err
-	}
-	p := systemPlaces()
-	s, err := theService(p, p.Binary, InstallConfig{})
+	s, err := installed(what, systemPlaces())
 	if err != nil {
 		return err
-	}
-	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
-		return errors.New("Muster is no service of this machine: muster install makes it one")
 	}
 	if err := service.Control(s, what); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -304,7 +305,7 @@ func Status(ctx context.Context, out io.Writer, wait time.Duration) error {
 				return fmt.Errorf("not allowed to ask the service: try again as an administrator of this machine: %w", err)
 			}
 			if _, serr := os.Stat(p.Data); errors.Is(serr, fs.ErrNotExist) {
-				return errors.New("Muster is no service of this machine: muster install makes it one")
+				return errNoService
 			}
 			return fmt.Errorf("Muster does not answer. %s", whereItsLogIs)
 		}

@@ -80,6 +80,17 @@ func countCall(tx store.Tx, day string, n int) error {
 	return callDays.Put(tx, c)
 }
 
+// anyDevice says whether a device of one of the platforms is counted, whoever may see it.
+func anyDevice(tx store.Tx, platforms ...Platform) (there bool, err error) {
+	err = deviceCounts.Each(tx, store.Query{}, func(c *deviceCount) (bool, error) {
+		for _, p := range platforms {
+			there = there || c.Platform[p] > 0
+		}
+		return !there, nil
+	})
+	return there, err
+}
+
 // overviewDays is how many days of check-ins the overview shows.
 const overviewDays = 30
 

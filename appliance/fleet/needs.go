@@ -99,7 +99,13 @@ func (n *needs) push(tx store.Tx) error {
 		return err
 	}
 	if p == nil {
-		n.add("error", "/settings/apple", "push-certificate", Why("need.push-missing"))
+		severity := "info" // an organisation may have no Apple devices, and need none
+		if there, err := anyDevice(tx, IOS, IPadOS, MacOS); err != nil {
+			return err
+		} else if there {
+			severity = "error"
+		}
+		n.add(severity, "/settings/apple", "push-certificate", Why("need.push-missing"))
 		return nil
 	}
 	left := p.NotAfter.Sub(n.now)

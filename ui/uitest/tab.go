@@ -169,7 +169,16 @@ func (tab *Tab) Run(t testing.TB, actions ...chromedp.Action) {
 // Click presses the first visible match and waits for what it leads to.
 func (tab *Tab) Click(t testing.TB, selector string) {
 	t.Helper()
-	tab.Run(t, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible), chromedp.Sleep(50*time.Millisecond), chromedp.WaitReady("body", chromedp.ByQuery))
+	tab.Run(t, center(selector), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible), chromedp.Sleep(50*time.Millisecond), chromedp.WaitReady("body", chromedp.ByQuery))
+}
+
+// center scrolls as a person does who is about to press something: on a phone it may lie under the bar at the bottom, where a press would
+// meet the bar.
+func center(selector string) chromedp.Action {
+	return chromedp.Tasks{
+		chromedp.WaitVisible(selector, chromedp.ByQuery),
+		chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q).scrollIntoView({block: "center", behavior: "instant"})`, selector), nil),
+	}
 }
 
 // Type writes into the first match.
@@ -181,7 +190,7 @@ func (tab *Tab) Type(t testing.TB, selector, text string) {
 // Submit presses a button that leads to another page, and waits for that.
 func (tab *Tab) Submit(t testing.TB, selector string) {
 	t.Helper()
-	if _, err := chromedp.RunResponse(tab.Ctx, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
+	if _, err := chromedp.RunResponse(tab.Ctx, center(selector), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
 		t.Fatalf("press %s: %v", selector, err)
 	}
 }
