@@ -234,7 +234,20 @@ func (u *UI) signedIn(q *Request, form Form, result *fleet.SignInResult) error {
 	if len(result.Codes) == 0 {
 		return q.Redirect(to)
 	}
+	if to == "/" && u.lacksRecoveryKey(q, result.Session) {
+		to = "/settings/backup/key"
+	}
 	return q.Page("people/recovery", Page{Title: q.T("signin.recovery.title"), Slim: "slim", Data: map[string]any{"Codes": result.Codes, "To": to}})
+}
+
+// lacksRecoveryKey says whether whoever has signed in may make the recovery key of backups, and none was made yet: it is the last step of set-up.
+func (u *UI) lacksRecoveryKey(q *Request, session string) bool {
+	actor, _, err := u.fleet.Authenticate(q.Context(), session, q.From())
+	if err != nil {
+		return false
+	}
+	r, err := u.fleet.Recovery(q.Context(), actor)
+	return err == nil && r.Name == ""
 }
 
 // SetSession gives the browser a session that was opened elsewhere (the demo's link), as signing in here would have.

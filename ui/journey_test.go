@@ -162,6 +162,7 @@ func TestFromSetUpToAnAcceptedInvitation(t *testing.T) {
 	if recovery == nil {
 		t.Fatal("no recovery code")
 	}
+	wants(t, body, `href="/settings/backup/key"`) // the last step of set-up: the key without which no backup can be opened
 
 	// Signed in, in the language that set-up chose: the choice of theme is kept with the administrator, and can be left to the browser again.
 	if _, _, body = s.do(t, "POST", "/preferences", url.Values{"theme": {"auto"}, "back": {"/no/such/page"}}); strings.Contains(body, "data-theme") {
