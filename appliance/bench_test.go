@@ -277,3 +277,22 @@ func BenchmarkAtRest(b *testing.B) {
 	b.ReportMetric(peak, "MB-peak")
 	b.ReportMetric(float64(len(w.devices)), "devices")
 }
+
+// BenchmarkColdStart: from kill -9 to a server that answers again, on the store of all devices.
+func BenchmarkColdStart(b *testing.B) {
+	w := theBenchWorld(b)
+	for b.Loop() {
+		b.StopTimer()
+		w.server.Process.Kill()
+		w.server.Wait()
+		b.StartTimer()
+		w.server = w.start()
+		if _, err := read(w.people().Get(w.url + "/readyz")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, d := range w.devices {
+		d.hangUp()
+	}
+	b.ReportMetric(float64(len(w.devices)), "devices")
+}

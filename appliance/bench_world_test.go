@@ -51,6 +51,7 @@ type benchWorld struct {
 	roots          *x509.CertPool
 	ca             []byte // root, DER
 	server         *exec.Cmd
+	start          func() *exec.Cmd // starts a server on the same directory and waits until it listens
 	token          string
 	keys           []*rsa.PrivateKey
 	devices        []*benchDevice
@@ -112,7 +113,8 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		}
 		bw.keys = append(bw.keys, k)
 	}
-	bw.server = w.child(childConfig{})
+	bw.start = func() *exec.Cmd { return w.child(childConfig{}) }
+	bw.server = bw.start()
 	cleanups = append(cleanups, func() { bw.server.Process.Kill(); bw.server.Wait(); os.RemoveAll(dir) })
 	start := time.Now()
 	if bw.devices, err = bw.enrol(n); err != nil {
