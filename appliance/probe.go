@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/appliance/fleet"
@@ -122,27 +123,28 @@ func (a *Appliance) reach(ctx context.Context, host, addr string) error {
 		}
 	}
 	// A proxy in front has a certificate of its own, and a device must trust that one; so it is looked at after the answer.
-	var shown *tls.ConnectionState
+	var shown atomic.Pointer[tls.ConnectionState] // a handshake may still be going on when the request has been given up
 	client := &http.Client{Timeout: probeTakes, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: probeTakes}).DialContext(ctx, network, addr)
 		},
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host, VerifyConnection: func(s tls.ConnectionState) error { shown = &s; return nil }},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host, VerifyConnection: func(s tls.ConnectionState) error { shown.Store(&s); return nil }},
 	}}
 	_, port, _ := net.SplitHostPort(addr)
 	body, err := fetch(ctx, client, "https://"+net.JoinHostPort(host, port)+"/ca/root.crt")
+	state := shown.Load()
 	switch {
-	case err != nil && shown == nil:
+	case err != nil && state == nil:
 		return err
 	case err != nil || !bytes.Equal(body, a.pki.Root().Raw):
 		return errElsewhere
 	}
 	between := x509.NewCertPool()
-	for _, c := range shown.PeerCertificates[1:] {
+	for _, c := range state.PeerCertificates[1:] {
 		between.AddCert(c)
 	}
-	if _, err := shown.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: between, CurrentTime: a.config.Clock()}); err != nil {
+	if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: between, CurrentTime: a.config.Clock()}); err != nil {
 		return fmt.Errorf("%w: %w", errUntrusted, err)
 	}
 	return nil
