@@ -77,17 +77,17 @@ func (d *doctor) line(mark, key string, pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		args[pairs[i]] = pairs[i+1]
 	}
-	todo := ""
+	advice := ""
 	if mark != "ok" && words.Has(key+".do") {
-		todo = d.say.T(d.lang, key+".do", args)
+		advice = d.say.T(d.lang, key+".do", args)
 	}
-	d.write(mark, d.say.T(d.lang, key, args), todo)
+	d.write(mark, d.say.T(d.lang, key, args), advice)
 }
 
-func (d *doctor) write(mark, text, todo string) {
+func (d *doctor) write(mark, text, advice string) {
 	fmt.Fprintf(d.out, "%-4s  %s\n", mark, text)
-	if todo != "" {
-		fmt.Fprintf(d.out, "      → %s\n", todo)
+	if advice != "" {
+		fmt.Fprintf(d.out, "      → %s\n", advice)
 	}
 	d.bad = d.bad || mark == "FAIL"
 }
@@ -98,11 +98,11 @@ func (d *doctor) need(n fleet.Need) {
 	if mark == "" {
 		mark = "note"
 	}
-	todo := ""
+	advice := ""
 	if key := "todo." + n.Reason.Code; words.Has(key) {
-		todo = d.say.T(d.lang, key, nil)
+		advice = d.say.T(d.lang, key, nil)
 	}
-	d.write(mark, d.say.Reason(d.lang, n.Reason.Code, wordsArgs(n.Reason.Args), n.Reason.DeviceWords), todo)
+	d.write(mark, d.say.Reason(d.lang, n.Reason.Code, wordsArgs(n.Reason.Args), n.Reason.DeviceWords), advice)
 }
 
 // files looks at the directory and the seal key without opening the store.
