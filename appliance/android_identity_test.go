@@ -3,6 +3,7 @@ package appliance
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -148,12 +149,17 @@ func (w *androids) written() map[string][]byte {
 	w.t.Helper()
 	out := map[string][]byte{}
 	err := filepath.WalkDir(w.config.Data, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // flushed or compacted under the walk
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
-		if out[path], err = os.ReadFile(path); os.IsNotExist(err) { // compacted meanwhile
-			err = nil
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
+		out[path] = b
 		return err
 	})
 	if err != nil {

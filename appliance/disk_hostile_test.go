@@ -55,10 +55,17 @@ func (s *strict) files() map[string][]byte {
 	s.t.Helper()
 	out := map[string][]byte{}
 	if err := filepath.WalkDir(s.config.Data, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // flushed or compacted under the walk
+		}
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		out[path], err = os.ReadFile(path)
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		out[path] = b
 		return err
 	}); err != nil {
 		s.t.Fatal(err)
