@@ -119,9 +119,8 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 
 // sendDue hands over what is due and says how long to wait for the next.
 func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.WaitGroup) (time.Duration, error) {
-	cursor := ""
+	cursor, now := "", f.now() // of all pages: a cursor belongs to its query
 	for {
-		now := f.now()
 		page, err := f.dueWakes(ctx, now, cursor)
 		if err != nil {
 			return wakeLookMost, err
