@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -172,13 +173,21 @@ func (k *serverTLS) loadInternal(ctx context.Context) error {
 	return nil
 }
 
+// ownPair is the certificate and key that were given: as PEM, which is kept in the store, or as files.
+func ownPair(s fleet.ServerTLS) (tls.Certificate, error) {
+	if s.Chain != "" {
+		return tls.X509KeyPair([]byte(s.Chain), []byte(s.Key))
+	}
+	return tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+}
+
 // loadFiles reads the files and serves what they hold; on error what is served stays.
 func (k *serverTLS) loadFiles(s fleet.ServerTLS) error {
-	c, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+	c, err := ownPair(s)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		why := fleet.Why("need.tls-files", "file", s.CertFile, "why", err.Error())
+		why := fleet.Why("need.tls-files", "file", cmp.Or(s.CertFile, "PEM"), "why", err.Error())
 		k.problem = &why
 		return err
 	}

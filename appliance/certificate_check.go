@@ -1,13 +1,16 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"muster/appliance/fleet"
@@ -17,8 +20,11 @@ import (
 func (k *serverTLS) Check(ctx context.Context, s fleet.ServerTLS) (map[string]fleet.Reason, bool) {
 	switch s.Mode {
 	case fleet.TLSFiles:
-		c, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-		if err != nil {
+		c, err := ownPair(s)
+		switch {
+		case s.Chain != "":
+			return k.a.checkGiven(s, &c, err), err == nil && !publicChain(&c)
+		case err != nil:
 			return unreadable(s, err), false
 		}
 		return k.a.checkPair(&c), !publicChain(&c)
@@ -41,6 +47,54 @@ func unreadable(s fleet.ServerTLS, err error) map[string]fleet.Reason {
 	}
 	return map[string]fleet.Reason{"cert_file": fleet.Why("tls.no-pair", "why", err.Error())}
 }
+
+// checkGiven looks at a chain and a key that were given as PEM. They are kept, so that more is asked of them than of files, which may be mended in place:
+// the chain must lead to a root, because what a device cannot follow is refused by the device, where nobody sees why.
+func (a *Appliance) checkGiven(s fleet.ServerTLS, c *tls.Certificate, err error) map[string]fleet.Reason {
+	if block, _ := pem.Decode([]byte(s.Key)); block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")) {
+		return map[string]fleet.Reason{"key": fleet.Why("tls.key-locked")}
+	}
+	if err != nil {
+		return map[string]fleet.Reason{"chain": fleet.Why("tls.no-pair", "why", err.Error())}
+	}
+	for _, r := range a.checkPair(c) {
+		return map[string]fleet.Reason{"chain": r}
+	}
+	if r := a.checkChain(c); r != nil {
+		return map[string]fleet.Reason{"chain": *r}
+	}
+	return nil
+}
+
+// checkChain follows a chain from the server's certificate to its top.
+func (a *Appliance) checkChain(c *tls.Certificate) *fleet.Reason {
+	refuse := func(code string, pairs ...string) *fleet.Reason {
+		r := fleet.Why(code, pairs...)
+		return &r
+	}
+	var chain []*x509.Certificate
+	for _, der := range c.Certificate {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			return refuse("tls.no-pair", "why", err.Error())
+		}
+		chain = append(chain, x)
+	}
+	for i, x := range chain {
+		if now := a.config.Clock(); now.After(x.NotAfter) {
+			return refuse("tls.chain-ended", "name", subjectName(x), "until", x.NotAfter.UTC().Format(time.RFC3339))
+		}
+		if i+1 < len(chain) && x.CheckSignatureFrom(chain[i+1]) != nil {
+			return refuse("tls.chain-broken", "name", subjectName(x), "next", subjectName(chain[i+1]))
+		}
+	}
+	if top := chain[len(chain)-1]; !publicChain(c) && (len(chain) < 2 || top.CheckSignatureFrom(top) != nil) {
+		return refuse("tls.chain-open", "name", issuerName(top))
+	}
+	return nil
+}
+
+func subjectName(c *x509.Certificate) string { return cmp.Or(c.Subject.CommonName, c.Subject.String()) }
 
 // checkPair looks at the dates of a certificate and whether it is made out for our names.
 func (a *Appliance) checkPair(c *tls.Certificate) map[string]fleet.Reason {

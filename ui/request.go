@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -190,6 +191,36 @@ func (q *Request) ReadForm() (Form, error) {
 		return Form{}, errBadForm
 	}
 	return Form{Values: q.PostForm, Errors: map[string]string{}}, nil
+}
+
+// ReadUpload is ReadForm for a form with files: a file that was given takes the place of the value of its field.
+func (q *Request) ReadUpload(files ...string) (Form, error) {
+	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return Form{}, errTooLarge
+		}
+		return Form{}, errBadForm
+	}
+	form := Form{Values: q.PostForm, Errors: map[string]string{}}
+	if form.Values == nil {
+		form.Values = url.Values{}
+	}
+	for _, name := range files {
+		file, _, err := q.FormFile(name)
+		if err != nil {
+			continue // none was given
+		}
+		raw, err := io.ReadAll(io.LimitReader(file, maxForm))
+		file.Close()
+		if err != nil {
+			return Form{}, errBadForm
+		}
+		if len(raw) > 0 {
+			form.Values.Set(name, string(raw))
+		}
+	}
+	return form, nil
 }
 
 // Refused puts a refusal's sentences at the form's fields. It reports false when

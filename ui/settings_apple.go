@@ -1,8 +1,8 @@
 package ui
 
 import (
+	"cmp"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,28 +116,12 @@ func (u *UI) pushRequest(q *Request) error {
 
 // uploadPush takes the certificate as a file or as pasted text.
 func (u *UI) uploadPush(q *Request) error {
-	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return errTooLarge
-		}
-		return errBadForm
+	form, err := q.ReadUpload("certificate")
+	if err != nil {
+		return err
 	}
-	form := Form{Values: q.PostForm, Errors: map[string]string{}}
-	if form.Values == nil {
-		form.Values = url.Values{}
-	}
-	pem := []byte(strings.TrimSpace(form.Value("pasted")))
-	if file, _, err := q.FormFile("certificate"); err == nil {
-		raw, err := io.ReadAll(io.LimitReader(file, maxForm))
-		file.Close()
-		if err != nil {
-			return errBadForm
-		}
-		if len(raw) > 0 {
-			pem = raw
-		}
-	}
+	pem := []byte(cmp.Or(form.Value("certificate"), strings.TrimSpace(form.Value("pasted"))))
+	form.Values.Del("certificate")
 	if len(pem) == 0 && q.Actor.MayWhole(fleet.SettingsEdit) {
 		form.Errors["certificate"] = q.T("apple.upload.none")
 		return u.showApple(q, http.StatusUnprocessableEntity, form, nil)

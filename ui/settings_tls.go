@@ -29,6 +29,7 @@ type tlsPage struct {
 	Edit      bool
 	Locked    bool
 	EABSet    bool
+	KeySet    bool
 	Version   int
 	Modes     []Option
 	Served    []servedRow
@@ -67,7 +68,7 @@ func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
 	if err != nil {
 		return err
 	}
-	page := tlsPage{Tabs: q.settingsTabs("tls"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Locked: s.Locked, EABSet: s.EABSet, Version: s.Version, CutsOff: cutsOff, Try: s.Mode == fleet.TLSACME}
+	page := tlsPage{Tabs: q.settingsTabs("tls"), Form: form, Edit: q.Actor.MayWhole(fleet.SettingsEdit), Locked: s.Locked, EABSet: s.EABSet, KeySet: s.KeySet, Version: s.Version, CutsOff: cutsOff, Try: s.Mode == fleet.TLSACME}
 	for _, m := range fleet.TLSModes() {
 		page.Modes = append(page.Modes, Option{Value: string(m), Word: q.T("tls.mode." + string(m)), Hint: q.T("tls.mode." + string(m) + ".hint")})
 	}
@@ -108,14 +109,27 @@ func (q *Request) servedRow(c fleet.ServerCertificate, wanted fleet.TLSMode) ser
 	return row
 }
 
+// ownCertificate is what the form says of a certificate that an administrator got himself: its two files uploaded, or their paths on the server.
+type ownCertificate struct{ Chain, Key, CertFile, KeyFile string }
+
 func (u *UI) saveTLS(q *Request) error {
-	form, err := q.ReadForm()
+	form, err := q.ReadUpload("chain", "key")
 	if err != nil {
 		return err
 	}
+	in := ownCertificate{Chain: form.Value("chain"), Key: form.Value("key"), CertFile: form.Value("cert_file"), KeyFile: form.Value("key_file")}
+	form.Values.Del("chain")
+	form.Values.Del("key")
+	if in == (ownCertificate{}) { // neither given anew: what is kept stays
+		kept, _, err := u.fleet.ServerTLS(q.Context(), q.Actor)
+		if err != nil {
+			return err
+		}
+		in.Chain = kept.Chain
+	}
 	version, _ := strconv.Atoi(form.Value("version"))
 	_, err = u.fleet.SaveServerTLS(q.Context(), q.Actor, fleet.ServerTLS{
-		Mode: fleet.TLSMode(form.Value("mode")), CertFile: form.Value("cert_file"), KeyFile: form.Value("key_file"), Directory: form.Value("directory"),
+		Mode: fleet.TLSMode(form.Value("mode")), CertFile: in.CertFile, KeyFile: in.KeyFile, Chain: in.Chain, Key: in.Key, Directory: form.Value("directory"),
 		Mail: form.Value("mail"), Roots: form.Value("roots"), EABKeyID: form.Value("eab_key_id"), EABKey: form.Value("eab_key"),
 		Confirmed: form.Value("confirmed") != "", Version: version,
 	})

@@ -126,6 +126,7 @@ func orgReasonCodes() map[string][]string {
 
 		"tls.cuts-off":  {"count"},
 		"tls.not-roots": nil,
+		"tls.both":      nil,
 		"tls.eab-key":   nil,
 	}
 }

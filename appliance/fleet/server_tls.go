@@ -33,6 +33,9 @@ type ServerTLS struct {
 	Mode      TLSMode `json:"mode"`
 	CertFile  string  `json:"cert_file,omitempty"` // chain, PEM; a path on the server
 	KeyFile   string  `json:"key_file,omitempty"`
+	Chain     string  `json:"chain,omitempty"`      // PEM, given instead of the two files
+	Key       string  `json:"key,omitempty"`        // PEM, of the chain; taken, never shown. Empty with the chain that is kept: its key is kept too
+	KeySet    bool    `json:"key_set,omitempty"`    // a key is kept
 	Directory string  `json:"directory,omitempty"`  // address of the ACME directory
 	Mail      string  `json:"mail,omitempty"`       // the authority writes there; may be empty
 	Roots     string  `json:"roots,omitempty"`      // PEM; of an authority that systems do not know. Devices that enrol are told to trust them
@@ -75,13 +78,15 @@ type TLSKeeper interface {
 // keptTLS is ServerTLS as stored.
 type keptTLS struct {
 	ServerTLS
-	Sealed []byte `json:"sealed,omitempty"` // the key of the external account binding
+	Sealed    []byte `json:"sealed,omitempty"`     // the key of the external account binding
+	SealedKey []byte `json:"sealed_key,omitempty"` // the key of the chain
 }
 
 // What its key is sealed for.
 const (
 	sealTLS = "org"
 	sealEAB = "tls-eab"
+	sealOwn = "tls-key"
 )
 
 var keyServerTLS = []byte("org/tls")
@@ -106,6 +111,13 @@ func (f *Fleet) serverTLS(tx store.Tx) (*keptTLS, error) {
 			return nil, err
 		}
 		k.EABKey, k.EABSet = string(key), true
+	}
+	if k.SealedKey != nil {
+		key, err := f.db.Sealer().Open(sealTLS, sealOwn, k.SealedKey)
+		if err != nil {
+			return nil, err
+		}
+		k.Key, k.KeySet = string(key), true
 	}
 	if f.lockedTLS != nil {
 		locked := *f.lockedTLS
@@ -154,7 +166,7 @@ func (f *Fleet) ServerTLS(ctx context.Context, a Actor) (ServerTLS, []ServerCert
 // shown is without secrets.
 func (k *keptTLS) shown() ServerTLS {
 	s := k.ServerTLS
-	s.EABKey, s.Confirmed = "", false
+	s.EABKey, s.Key, s.Confirmed = "", "", false
 	return s
 }
 
@@ -178,6 +190,13 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 		in.EABKey = old.EABKey
 	}
 	in.EABSet = in.EABKey != ""
+	switch {
+	case in.Mode != TLSFiles: // a key that is not in use is not kept
+		in.Chain, in.Key = "", ""
+	case in.Key == "" && in.Chain == old.Chain:
+		in.Key = old.Key
+	}
+	in.KeySet = in.Key != ""
 	if err := checkServerTLS(&in).refuse("settings.invalid"); err != nil {
 		return ServerTLS{}, err
 	}
@@ -205,7 +224,10 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 			}
 		}
 		k := &keptTLS{ServerTLS: in}
-		k.EABKey, k.Confirmed, k.Locked, k.Version = "", false, false, old.Version+1
+		k.EABKey, k.Key, k.Confirmed, k.Locked, k.Version = "", "", false, false, old.Version+1
+		if in.Key != "" {
+			k.SealedKey = f.db.Sealer().Seal(sealTLS, sealOwn, []byte(in.Key))
+		}
 		if in.EABKey != "" {
 			k.Sealed = f.db.Sealer().Seal(sealTLS, sealEAB, []byte(in.EABKey))
 		}
@@ -220,7 +242,7 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 			return nil, err
 		}
 		f.publish(tx, "settings", "")
-		k.EABKey = in.EABKey
+		k.EABKey, k.Key = in.EABKey, in.Key
 		return k, nil
 	})
 	if err != nil {
@@ -253,7 +275,7 @@ func cutsOff(old, in *ServerTLS, private bool) bool {
 	case in.Mode == TLSInternal:
 		return old.Mode != TLSInternal
 	case private:
-		return old.Mode != in.Mode || old.Roots != in.Roots || old.CertFile != in.CertFile
+		return old.Mode != in.Mode || old.Roots != in.Roots || old.CertFile != in.CertFile || old.Chain != in.Chain
 	}
 	return false
 }
@@ -272,9 +294,11 @@ func (f *Fleet) enrolled(tx store.Tx) (int, error) {
 }
 
 func (s ServerTLS) trimmed() ServerTLS {
-	for _, t := range []*string{&s.CertFile, &s.KeyFile, &s.Directory, &s.Mail, &s.Roots, &s.EABKeyID, &s.EABKey} {
+	for _, t := range []*string{&s.CertFile, &s.KeyFile, &s.Directory, &s.Mail, &s.Roots, &s.EABKeyID, &s.EABKey, &s.Chain, &s.Key} {
 		*t = strings.TrimSpace(*t)
 	}
+	s.Chain = strings.ReplaceAll(s.Chain, "\r\n", "\n")
+	s.Key = strings.ReplaceAll(s.Key, "\r\n", "\n")
 	s.EABKey = strings.TrimRight(s.EABKey, "=")
 	return s
 }
@@ -289,6 +313,14 @@ func checkServerTLS(s *ServerTLS) faults {
 	bad.oneOf("mode", string(s.Mode), modes)
 	switch s.Mode {
 	case TLSFiles:
+		if s.Chain != "" || s.Key != "" {
+			if s.CertFile != "" || s.KeyFile != "" {
+				bad.put("cert_file", "tls.both")
+			}
+			bad.text("chain", s.Chain, 1, 100_000)
+			bad.text("key", s.Key, 1, 50_000)
+			break
+		}
 		bad.line("cert_file", s.CertFile, 1, 1000)
 		bad.line("key_file", s.KeyFile, 1, 1000)
 	case TLSACME:
@@ -345,5 +377,9 @@ func keeperCodes() map[string][]string {
 		"tls.no-pair":        {"why"},
 		"tls.not-valid-now":  {"from", "until"},
 		"tls.name-missing":   {"name"},
+		"tls.key-locked":     nil,
+		"tls.chain-broken":   {"name", "next"},
+		"tls.chain-ended":    {"name", "until"},
+		"tls.chain-open":     {"name"},
 	}
 }
