@@ -18,6 +18,7 @@ import (
 
 	"muster/appliance/fleet"
 	"muster/pki"
+	"muster/store"
 )
 
 // shortDir is a directory whose name leaves room for a socket's (a Unix socket takes some hundred bytes).
@@ -249,5 +250,93 @@ func writePair(t *testing.T, c *tls.Certificate, cert, key string) {
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// pairPEM is a certificate for a name and its key, with the rest of the chain up to a root, all PEM and in order.
+func pairPEM(t *testing.T, authority *pki.Authority, names []string, ips []net.IP) (chain []string, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	cert, keyFile := pairFor(t, dir, authority, names, ips)
+	raw, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
+		chain = append(chain, string(pem.EncodeToMemory(block)))
+	}
+	chain = append(chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Root().Raw})))
+	secret, err := os.ReadFile(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain, string(secret)
+}
+
+// An own certificate is uploaded on the page: refused with the reason when it does not fit, is over, or its chain is broken; else served at once, kept with
+// its key sealed, over a restart too, and the key is never shown.
+func TestOwnCertificateIsUploaded(t *testing.T) {
+	clock := &movable{}
+	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.TLS, c.Clock = "", clock.now })
+	v := w.owner(t)
+	here := []net.IP{net.IPv4(127, 0, 0, 1)}
+	chain, key := pairPEM(t, w.Appliance.pki, nil, here)
+	foreign, foreignKey := pairPEM(t, w.Appliance.pki, []string{"elsewhere.example"}, nil)
+	locked := string(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}))
+	for name, c := range map[string]struct{ chain, key, says string }{
+		"for another name":         {strings.Join(foreign, ""), foreignKey, "not made out for 127.0.0.1"},
+		"with another's key":       {strings.Join(chain, ""), foreignKey, "not a certificate chain and its key"},
+		"with a locked key":        {strings.Join(chain, ""), locked, "protected with a password"},
+		"with nothing above it":    {chain[0], key, "The chain ends too early"},
+		"without its root":         {chain[0] + chain[1], key, "The chain ends too early"},
+		"without its intermediate": {chain[0] + chain[2], key, "The chain is broken"},
+		"without a key":            {strings.Join(chain, ""), "", "f-key-error"},
+	} {
+		status, _, body := v.post("/settings/tls", "mode", "files", "chain", c.chain, "key", c.key, "confirmed", "on")
+		v.wants(name, status, 422, body, c.says)
+	}
+	clock.forward(10 * 366 * 24 * time.Hour)
+	late := fleet.ServerTLS{Mode: fleet.TLSFiles, Chain: strings.Join(chain, ""), Key: key, Confirmed: true}
+	if wrong, _ := w.Appliance.tls.Check(t.Context(), late); wrong["chain"].Code != "tls.not-valid-now" {
+		t.Errorf("a certificate that is over: %+v", wrong)
+	}
+	clock.forward(-10 * 366 * 24 * time.Hour)
+
+	status, at, body := v.post("/settings/tls", "mode", "files", "chain", strings.Join(chain, ""), "key", key, "confirmed", "on")
+	v.wants("a good one", status, 200, body, "saved and in use", "The key is kept sealed")
+	if at != "/settings/tls" {
+		t.Errorf("led to %s", at)
+	}
+	if strings.Contains(body, "PRIVATE KEY") {
+		t.Error("the page shows the key")
+	}
+	served := w.serial("127.0.0.1", w.roots)
+	if c := w.Appliance.tls.Certificates()[0]; c.Source != fleet.TLSFiles || !c.Covers {
+		t.Errorf("served: %+v", c)
+	}
+	if err := w.Appliance.db.View(t.Context(), func(tx store.Tx) error {
+		kept, err := tx.Get([]byte("org/tls"))
+		if !bytes.Contains(kept, []byte("sealed_key")) || bytes.Contains(kept, []byte("PRIVATE KEY")) {
+			t.Errorf("kept as %s", kept)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if status, _, body = v.post("/settings/tls", "mode", "files"); status != 200 {
+		t.Errorf("saved again without a file: %d %s", status, visible(body))
+	}
+	w.restart()
+	if got := w.serial("127.0.0.1", w.roots); got == "" || got != served {
+		t.Errorf("after a restart %q is served, want %q", got, served)
+	}
+	if s, _, err := w.Appliance.fleet.ServerTLS(t.Context(), w.Actor); err != nil || s.Key != "" || !s.KeySet || s.Chain == "" {
+		t.Errorf("shown: key %q, set %v, %v", s.Key, s.KeySet, err)
+	}
+	if status, _, body = v.post("/settings/tls", "mode", "internal", "confirmed", "on"); status != 200 {
+		t.Errorf("back to our own authority: %d %s", status, visible(body))
+	}
+	if s, _, err := w.Appliance.fleet.ServerTLS(t.Context(), w.Actor); err != nil || s.KeySet || s.Chain != "" {
+		t.Errorf("a key that is not in use is kept: %v, %v", s.KeySet, err)
 	}
 }
