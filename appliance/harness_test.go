@@ -173,7 +173,7 @@ func (w *world) find(d *sim.Apple) fleet.DeviceID {
 // eventually waits for ok, at most 20 seconds, and says what was waited for.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute) // only a failing test waits for so long
 	for !ok() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited in vain: %s", what)
