@@ -22,7 +22,6 @@ type Fleet interface {
 	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
 	Settings(ctx context.Context) (*fleet.Settings, error)
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
-	Permitted(ctx context.Context, d *fleet.Device) ([]fleet.FactKey, error)
 	WantedBeforehand(ctx context.Context, id fleet.EnrolmentID) (*fleet.Beforehand, error)
 	StateOfEnrolment(ctx context.Context, id fleet.EnrolmentID) (*fleet.Enrolment, *fleet.Device, error)
 	RefuseEnrolment(ctx context.Context, id fleet.EnrolmentID, why fleet.Reason) error
@@ -93,6 +92,8 @@ var (
 	_ fleet.SettingsChecker = (*Android)(nil)
 	_ fleet.FindsConflicts  = (*Android)(nil)
 	_ fleet.Noter           = (*Android)(nil)
+	_ fleet.RendersFrame    = (*Android)(nil)
+	_ fleet.ExpiryEnforcer  = (*Android)(nil)
 )
 
 // connection is a client with what it is for.

@@ -36,7 +36,7 @@ type rendering struct {
 	mode      fleet.Mode
 	ownership fleet.Ownership
 	person    *fleet.Person
-	facts     []fleet.FactKey // that may be taken
+	frame     fleet.Frame
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 	packed    map[fleet.ProfileID]fleet.PackedIdentity
@@ -49,7 +49,7 @@ func (r *rendering) workProfile() bool {
 }
 
 func (r *rendering) may(keys ...fleet.FactKey) bool {
-	return slices.ContainsFunc(keys, func(k fleet.FactKey) bool { return slices.Contains(r.facts, k) })
+	return slices.ContainsFunc(keys, func(k fleet.FactKey) bool { return slices.Contains(r.frame.Facts, k) })
 }
 
 // renderers say what each type of profile adds to a policy.
@@ -108,6 +108,7 @@ func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
 		}
 		overlay(t, part)
 	}
+	r.enforce(t)
 	t.finish()
 	return t, nil
 }
