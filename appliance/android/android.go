@@ -170,7 +170,7 @@ func (a *Android) connect(ctx context.Context) (*connection, error) {
 		pause: &pause{}, pubPause: &pause{}, backoff: a.c.Backoff}
 	if acc.Kind == fleet.GoogleRelay {
 		c.management, c.pubsub, c.auth = acc.RelayURL, acc.RelayURL, shared(secret)
-	} else if c.auth, err = newServiceAccount(secret, a.http, a.now); err != nil {
+	} else if c.auth, err = newServiceAccount(secret, a.c.ManagementURL, a.http, a.now); err != nil {
 		return nil, &trouble{Code: codeKeyRefused, Words: err.Error(), After: time.Hour}
 	}
 	a.conn, a.known = &connection{client: c, account: *acc}, key
