@@ -207,7 +207,7 @@ type privacyPage struct {
 // switches are the optional facts in the order of the register, each with what it stands for.
 func (q *Request) switches(s *fleet.Settings) []privacySwitch {
 	var out []privacySwitch
-	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery} {
+	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery, fleet.SwitchNetworkUse} {
 		sw := privacySwitch{Name: name, Label: q.T("switch." + name), Hint: q.T("switch." + name + ".hint"), On: s.Switches[name]}
 		for _, d := range fleet.Declarations() {
 			if d.Switch == name {

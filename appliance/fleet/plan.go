@@ -18,6 +18,7 @@ type situation struct {
 	unfit    []Unfit
 	units    []Unit    // what is wanted, versioned; blocked profiles are left out
 	parts    []part    // what units were composed of
+	frame    *Frame    // nil where the platform does not render it
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
 	outage   *outage // of its push service; not for what is stored, since it ends without a word to the devices

@@ -163,6 +163,11 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 			return nil, err
 		}
 		f.publish(tx, "settings", "")
+		if !maps.Equal(before.Switches, s.Switches) {
+			if err := f.frameChanged(tx); err != nil {
+				return nil, err
+			}
+		}
 		s.Locked = slices.Clone(old.Locked)
 		if s.DeviceURL == "" {
 			s.DeviceURL = s.URL

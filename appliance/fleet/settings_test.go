@@ -165,3 +165,25 @@ func TestScopedAdministratorLeavesTheHouseAlone(t *testing.T) {
 		}
 	}
 }
+
+// The key by which one certificate authority knows us is not used with another, whose address somebody wrote in its place.
+func TestAccountKeyStaysWithItsAuthority(t *testing.T) {
+	h := newHouse(t)
+	in := ServerTLS{Mode: TLSACME, Directory: "https://ca.example/acme", EABKeyID: "noordhaven", EABKey: strings.Repeat("k", 32)}
+	save := func() error { _, err := h.SaveServerTLS(t.Context(), h.owner, in); return err }
+	if err := save(); err != nil {
+		t.Fatal(err)
+	}
+	in.EABKey = ""
+	if err := save(); err != nil {
+		t.Errorf("the same authority, the key not typed again: %v", err)
+	}
+	in.Directory = "https://evil.example/acme"
+	wantField(t, save(), "eab_key", "tls.eab-key")
+	in.Mode = TLSInternal // and not in two steps either
+	if err := save(); err != nil {
+		t.Fatal(err)
+	}
+	in.Mode = TLSACME
+	wantField(t, save(), "eab_key", "tls.eab-key")
+}
