@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 		runCrashChild(raw)
 		return
 	}
+	// Pebble takes its settings from here only. These hold for all tests, for they run beside one another.
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	os.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // clients must cope; real servers forget nonces too
 	if os.Getenv(serveChild) != "" {
 		os.Exit(runServeChild())
 	}
