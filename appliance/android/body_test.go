@@ -64,6 +64,11 @@ func policyCases(t testing.TB) map[string]struct {
 	early.early = true
 	expiring, erasing := work(), company(fleet.ModeFullyManaged)
 	expiring.frame.Expiry, erasing.frame.Expiry = fleet.Expiry{Days: 7}, fleet.Expiry{Days: 7, Erase: 14}
+	logged := func(m fleet.Mode, system int) *rendering {
+		r := company(m)
+		r.frame.Facts, r.frame.System, r.notified = append(slices.Clone(corporateFacts), fleet.FactNetworkUse), system, true
+		return r
+	}
 	pass := profileOf("pass", fleet.TypePasscode, `{"min_length":6}`)
 	return map[string]struct {
 		r        *rendering
@@ -81,6 +86,9 @@ func policyCases(t testing.TB) map[string]struct {
 		"work_expiry":      {expiring, []*fleet.Profile{pass}},
 		"company_expiry":   {company(fleet.ModeCompanyWorkProfile), []*fleet.Profile{pass}},
 		"managed_expiry":   {erasing, []*fleet.Profile{pass}},
+		"managed_log":      {logged(fleet.ModeFullyManaged, 8), nil},
+		"company_log":      {logged(fleet.ModeCompanyWorkProfile, 12), nil},
+		"company_log_old":  {logged(fleet.ModeCompanyWorkProfile, 11), nil},
 		"work_wifi": {work(), []*fleet.Profile{own, profileOf("office", fleet.TypeWiFi, `{"ssid":"Office","security":"personal","password":"correct horse"}`),
 			profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"peap","root":"root","server_names":"*.radius.example.org","proxy":"manual","proxy_host":"proxy.example.org"}`)}},
 		"work_identity":       {identified, []*fleet.Profile{own, key, mailByKey, wifiByKey}},
