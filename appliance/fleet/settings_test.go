@@ -35,8 +35,8 @@ func TestSettingsBounds(t *testing.T) {
 		{"unknown switch", func(s *Settings) { s.Switches = map[string]bool{"imei": true} }, "switches", "input.unknown"},
 		{"lost mode is no setting", func(s *Settings) { s.Switches = map[string]bool{SwitchLostMode: true} }, "switches", "input.unknown"},
 		{"no door", func(s *Settings) { s.DoorDays = 0 }, "door_days", "input.range"},
-		{"facts every second", func(s *Settings) { s.FactsEvery = time.Second }, "facts_every", "input.range"},
-		{"renewal after the end", func(s *Settings) { s.RenewBefore = 400 * 24 * time.Hour }, "renew_before", "input.range"},
+		{"facts every second", func(s *Settings) { s.FactsEvery = Span(time.Second) }, "facts_every", "input.range"},
+		{"renewal after the end", func(s *Settings) { s.RenewBefore = Span(400 * 24 * time.Hour) }, "renew_before", "input.range"},
 		{"log kept a day", func(s *Settings) { s.AuditDays = 1 }, "audit_days", "input.range"},
 		{"a megabyte", func(s *Settings) { s.URL = "https://" + strings.Repeat("a", 1<<20) }, "url", "input.too-long"},
 	}
