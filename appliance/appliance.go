@@ -61,7 +61,7 @@ type Appliance struct {
 	pages    *ui.UI
 	demoKeys sync.Map // key of a demo link → session; always empty outside the demo
 
-	public, device, plain net.Listener
+	public, device, plain, numbers net.Listener
 
 	closing sync.Once
 }
@@ -98,7 +98,7 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, fmt.Errorf("TLS flags: %w", err)
 	}
 	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir,
-		BackupsBeside: func() bool { return sameDisk(c.BackupDir, c.Data) }, Version: Version}); err != nil {
+		BackupsBeside: func() bool { return sameDisk(c.BackupDir, c.Data) }, Version: Version, GoogleStandIn: c.Google.Management}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)
@@ -156,6 +156,11 @@ func (a *Appliance) bind() (err error) {
 			return portError(a.config.HTTP, err)
 		}
 	}
+	if a.config.Metrics != "" {
+		if a.numbers, err = net.Listen("tcp", a.config.Metrics); err != nil {
+			return portError(a.config.Metrics, err)
+		}
+	}
 	return nil
 }
 
@@ -177,6 +182,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 	}
 	if a.plain != nil {
 		g.Go(func() error { return a.serve(ctx, "plain", a.plain, nil, a.plainRoutes()) })
+	}
+	if a.numbers != nil {
+		g.Go(func() error { return a.serve(ctx, "metrics", a.numbers, nil, a.metricsRoutes()) })
 	}
 	g.Go(func() error { return a.tls.run(ctx) })
 	g.Go(func() error { return ended(ctx, a.lookAtItself(ctx)) })
@@ -204,7 +212,7 @@ func (a *Appliance) watchStore(ctx context.Context) error {
 func (a *Appliance) Close() error {
 	var err error
 	a.closing.Do(func() {
-		for _, ln := range []net.Listener{a.public, a.device, a.plain} {
+		for _, ln := range []net.Listener{a.public, a.device, a.plain, a.numbers} {
 			if ln != nil {
 				ln.Close()
 			}

@@ -15,7 +15,7 @@ const (
 	slack     = 48 << 20  // this much held beyond what lives is worth giving back
 
 	memoryLook = 30 * time.Second
-	quiet      = 100 // commits between two looks at most, when the appliance is at rest
+	quiet      = 3000 // commits between two looks at most, when the appliance is at rest: 100 a second
 	restEvery  = 2 * time.Minute
 )
 

@@ -31,6 +31,7 @@ type Fleet interface {
 	Reach(ctx context.Context, c fleet.Contact, wake []byte) (*fleet.Device, error)
 	Vanish(ctx context.Context, c fleet.Contact) error
 	Exchange(ctx context.Context, c fleet.Contact, ans *fleet.Answer) (*fleet.Order, error)
+	NoteNetworkUse(ctx context.Context, c fleet.Contact, uses []fleet.NetworkUse) error
 
 	Google(ctx context.Context, a fleet.Actor) (*fleet.GoogleAccount, error)
 	GoogleAccess(ctx context.Context) (*fleet.GoogleAccount, []byte, error)
@@ -169,7 +170,7 @@ func (a *Android) connect(ctx context.Context) (*connection, error) {
 		pause: &pause{}, pubPause: &pause{}, backoff: a.c.Backoff}
 	if acc.Kind == fleet.GoogleRelay {
 		c.management, c.pubsub, c.auth = acc.RelayURL, acc.RelayURL, shared(secret)
-	} else if c.auth, err = newServiceAccount(secret, a.http, a.now); err != nil {
+	} else if c.auth, err = newServiceAccount(secret, a.c.ManagementURL, a.http, a.now); err != nil {
 		return nil, &trouble{Code: codeKeyRefused, Words: err.Error(), After: time.Hour}
 	}
 	a.conn, a.known = &connection{client: c, account: *acc}, key

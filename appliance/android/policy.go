@@ -40,6 +40,7 @@ type rendering struct {
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 	packed    map[fleet.ProfileID]fleet.PackedIdentity
+	notified  bool // Google notifies us: without, logs reach nobody
 	early     bool // before there is a device: nothing that needs a certificate can be said yet
 }
 
@@ -83,6 +84,9 @@ func (r *rendering) base() tree {
 	t := tree{
 		"statusReportingSettings": reports,
 		"playStoreMode":           "WHITELIST", // apps that are wanted no longer are taken off the device by Google
+	}
+	if r.logsNetwork() {
+		t["usageLog"] = map[string]any{"enabledLogTypes": []any{"NETWORK_ACTIVITY_LOGS"}}
 	}
 	switch r.mode {
 	case fleet.ModeWorkProfile: // left out, unknown sources would be forbidden on the person's side too

@@ -148,7 +148,7 @@ func (t *turn) deliver(ctx context.Context, o *fleet.Order) (*fleet.Answer, erro
 	if o.Step.Kind == fleet.StepInstall {
 		unit, profiles = o.Step.Unit.Version, o.Profiles
 	}
-	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, root: t.a.rootCertificate(), packed: o.Packed}
+	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, notified: t.conn.account.Subscription != "", root: t.a.rootCertificate(), packed: o.Packed}
 	err := t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
 	if ans := refusedPolicy(o.ID, err); ans != nil {
 		t.a.log.Error("policy not delivered", "device", t.rec.DeviceID, "err", err)
@@ -200,7 +200,7 @@ func (a *Android) send(ctx context.Context, conn *connection, l lane, rec *recor
 		}
 		rec.Sent = sentPolicy{Version: version, Digest: sum, Keys: topKeys(doc), At: a.now().UTC()}
 	}
-	rec.Sent.Unit, rec.Sent.Owners, rec.Sent.Certificates = unit, r.owners(profiles), r.certificates(profiles)
+	rec.Sent.Unit, rec.Sent.Owners, rec.Sent.Certificates = unit, r.owners(doc, profiles), r.certificates(profiles)
 	return a.keep(ctx, rec)
 }
 
@@ -229,7 +229,7 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 			ans.Outcome = fleet.Taken
 			return ans, nil
 		}
-		ans.Certificates = certificatesOf(t.dev, t.rec.Sent.Certificates)
+		ans.Certificates = certificatesOf(t.dev, &t.rec.Sent)
 	case fleet.QueryDevice, fleet.QuerySecurity:
 		ans.Facts = factsOf(o.Step.Query, t.dev, o.Facts)
 	case fleet.QueryApps, fleet.QueryManagedApps:

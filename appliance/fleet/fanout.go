@@ -181,6 +181,11 @@ func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
 	if err := f.retag(tx, d); err != nil {
 		return err
 	}
+	if c.Why == "frame" {
+		if err := f.dropUnallowed(tx, d); err != nil {
+			return err
+		}
+	}
 	before, err := deliveryRows(tx, d.ID)
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type Config struct {
 	BackupDir     string      // where backups are written; "" = none can be made
 	BackupsBeside func() bool // whether that is on the disk of the data; nil = no
 	Version       string      // of the program, for the heads of backups
+
+	GoogleStandIn string // address of what stands in for Google in tests and the demo; "" = none
 }
 
 // Fleet is the domain. It is safe for concurrent use.
@@ -33,7 +35,7 @@ type Fleet struct {
 	log     *slog.Logger
 	locked  Settings
 	modules map[Platform]Module
-	wakers  map[Platform]Waker
+	wakers  map[Platform]pusher
 	jobs    JobRunner
 
 	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
@@ -51,6 +53,8 @@ type Fleet struct {
 	needSources []NeedSource
 	tls         TLSKeeper  // nil in tests of the domain alone
 	lockedTLS   *ServerTLS // given as flags
+
+	googleStandIn string
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -58,8 +62,8 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, backupsBeside: c.BackupsBeside, version: c.Version,
-		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, backupsBeside: c.BackupsBeside, version: c.Version, googleStandIn: c.GoogleStandIn,
+		modules: map[Platform]Module{}, wakers: map[Platform]pusher{}}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -71,12 +75,18 @@ func New(c Config) (*Fleet, error) {
 	return f, nil
 }
 
+// pusher is how devices of a platform are woken: platforms of one module share a push service.
+type pusher struct {
+	waker   Waker
+	service Platform // the first that it serves
+}
+
 // Use adds a platform package. w may be nil: its devices then call by themselves.
 func (f *Fleet) Use(m Module, w Waker) {
 	for _, p := range m.Platforms() {
 		f.modules[p] = m
 		if w != nil {
-			f.wakers[p] = w
+			f.wakers[p] = pusher{w, m.Platforms()[0]}
 		}
 	}
 }

@@ -17,9 +17,9 @@ import (
 type PushCertificate struct {
 	Topic        string    `json:"topic"`
 	AppleAccount string    `json:"apple_account"` // with which it is renewed: nobody remembers otherwise
-	NotAfter     time.Time `json:"not_after"`
+	NotAfter     time.Time `json:"not_after,omitzero"`
 	Fingerprint  string    `json:"fingerprint"`
-	Uploaded     time.Time `json:"uploaded"`
+	Uploaded     time.Time `json:"uploaded,omitzero"`
 	By           string    `json:"by"`
 }
 
@@ -140,6 +140,7 @@ func (f *Fleet) UploadPush(ctx context.Context, a Actor, certPEM []byte, appleAc
 			return nil, err
 		}
 		f.publish(tx, "settings", "")
+		tx.OnCommit(f.retryPushes)
 		return &next.PushCertificate, nil
 	})
 }

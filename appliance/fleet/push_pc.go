@@ -17,7 +17,7 @@ import (
 type WindowsPush struct {
 	Family string    `json:"family"` // package family name: PCs open their channel for it
 	SID    string    `json:"sid"`    // package SID, "ms-app://s-1-15-2-…"
-	Saved  time.Time `json:"saved"`
+	Saved  time.Time `json:"saved,omitzero"`
 	By     string    `json:"by"`
 }
 
@@ -146,6 +146,7 @@ func (f *Fleet) SaveWindowsPush(ctx context.Context, a Actor, in WindowsPushInpu
 			return nil, fmt.Errorf("save WNS settings: %w", err)
 		}
 		f.forgetWindowsPush(tx)
+		tx.OnCommit(f.retryPushes)
 		f.publish(tx, "settings", "")
 		return &next.WindowsPush, f.recordSave(tx, a, "windows-push", next.Family, nil, before, next.WindowsPush)
 	})

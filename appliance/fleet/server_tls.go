@@ -53,8 +53,8 @@ type ServerCertificate struct {
 	Source      TLSMode   `json:"source"` // where this one came from: after a change of mode the old one serves until the new one is there
 	Issuer      string    `json:"issuer"`
 	Fingerprint string    `json:"fingerprint"`
-	NotBefore   time.Time `json:"not_before"`
-	NotAfter    time.Time `json:"not_after"`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
 	Covers      bool      `json:"covers"`            // it is made out for the name
 	Trusted     bool      `json:"trusted"`           // devices trust its authority: a public one, our own, or a private one that they are told of when they enrol
 	Problem     *Reason   `json:"problem,omitempty"` // why there is no newer one
@@ -186,8 +186,8 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 	}
 	if in.EABKeyID == "" {
 		in.EABKey = ""
-	} else if in.EABKey == "" && in.EABKeyID == old.EABKeyID {
-		in.EABKey = old.EABKey
+	} else if in.EABKey == "" && in.EABKeyID == old.EABKeyID && in.Directory == old.Directory {
+		in.EABKey = old.EABKey // with which one authority knows us: another one gets nothing made with it
 	}
 	in.EABSet = in.EABKey != ""
 	switch {

@@ -38,7 +38,7 @@ func TestAllDueWakesGoOutInOneRound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := h.dueWakes(ctx, h.now(), "")
+	left, err := h.dueWakes(ctx, time.Time{}, h.now(), "")
 	if err != nil || len(left.Items) > 0 {
 		t.Errorf("%d wakes are left, %v", len(left.Items), err)
 	}
