@@ -13,12 +13,16 @@ import (
 const (
 	softLimit = 400 << 20 // the collector works harder above this; GOMEMLIMIT overrides it
 	slack     = 48 << 20  // this much held beyond what lives is worth giving back
+	growth    = 200       // per cent that the heap grows between collections; GOGC overrides it. What lives is small, and marking it is dear
 )
 
 // watchMemory gives memory back to the system every half minute, where there is enough to give.
 func watchMemory(ctx context.Context) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softLimit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(growth)
 	}
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/live:bytes"},

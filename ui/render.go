@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"muster/ui/words"
@@ -17,8 +18,10 @@ import (
 var templateFiles embed.FS
 
 // Renderer turns pages into HTML. All templates are parsed by NewRenderer, once
-// for each language, so that a mistake in one shows at start and a page costs
-// only its execution. It is safe for concurrent use.
+// for each language, so that a mistake in one shows at start. A page's own copy
+// is made again when it is first asked for, and kept: a copy of all components
+// for every page would be more than half of the memory that the program holds,
+// for pages that nobody may ever look at. It is safe for concurrent use.
 //
 // A page is a file templates/pages/<layout>/<name>.html that defines "content";
 // the layouts are app (administrators), people (everyone else) and none (a
@@ -27,7 +30,7 @@ type Renderer struct {
 	words  *words.Catalogue
 	assets *assets
 	now    func() time.Time
-	pages  map[words.Lang]map[string]*template.Template
+	pages  map[words.Lang]map[string]func() (*template.Template, error)
 }
 
 // NewRenderer parses every template. extra may hold more page files (tests use
@@ -40,7 +43,7 @@ func NewRenderer(cat *words.Catalogue, clock func() time.Time, extra fs.FS) (*Re
 	if clock == nil {
 		clock = time.Now
 	}
-	r := &Renderer{words: cat, assets: files, now: clock, pages: map[words.Lang]map[string]*template.Template{}}
+	r := &Renderer{words: cat, assets: files, now: clock, pages: map[words.Lang]map[string]func() (*template.Template, error){}}
 	for _, lang := range words.Langs() {
 		if err := r.parse(lang, extra); err != nil {
 			return nil, err
@@ -54,7 +57,7 @@ func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("parse components: %w", err)
 	}
-	r.pages[lang] = map[string]*template.Template{}
+	r.pages[lang] = map[string]func() (*template.Template, error){}
 	sources := []fs.FS{templateFiles}
 	if extra != nil {
 		sources = append(sources, extra)
@@ -66,14 +69,20 @@ func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
 		}
 		for _, file := range names {
 			name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/pages/"), ".html")
-			page, err := base.Clone()
-			if err != nil {
-				return fmt.Errorf("parse %s: %w", name, err)
+			parse := func() (*template.Template, error) {
+				page, err := base.Clone()
+				if err == nil {
+					page, err = page.ParseFS(source, file)
+				}
+				if err != nil {
+					return nil, fmt.Errorf("parse %s: %w", name, err)
+				}
+				return page, nil
 			}
-			if page, err = page.ParseFS(source, file); err != nil {
-				return fmt.Errorf("parse %s: %w", name, err)
+			if _, err := parse(); err != nil {
+				return err
 			}
-			r.pages[lang][name] = page
+			r.pages[lang][name] = sync.OnceValues(parse)
 		}
 	}
 	return nil
@@ -96,9 +105,13 @@ func (r *Renderer) Render(name string, p *Page) ([]byte, error) {
 	if !ok {
 		lang = words.English
 	}
-	t, ok := r.pages[lang][name]
+	page, ok := r.pages[lang][name]
 	if !ok {
 		return nil, fmt.Errorf("no page %q", name)
+	}
+	t, err := page()
+	if err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	if err := t.ExecuteTemplate(&out, "layout-"+path.Dir(name), p); err != nil {
