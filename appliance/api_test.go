@@ -96,6 +96,9 @@ func (c *client) do(method, path string, body any, status int, extra http.Header
 	if resp.StatusCode != status {
 		c.t.Fatalf("%s %s: %d, want %d: %s", method, path, resp.StatusCode, status, raw)
 	}
+	if bytes.Contains(raw, []byte("0001-01-01")) {
+		c.t.Errorf("%s %s tells of the year 1: %s", method, path, raw)
+	}
 	if status >= 400 {
 		if ct := resp.Header.Get("Content-Type"); ct != "application/problem+json" {
 			c.t.Errorf("%s %s: error as %q", method, path, ct)

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"sync"
+	"text/template/parse"
 	"time"
 
 	"muster/ui/words"
@@ -18,10 +18,8 @@ import (
 var templateFiles embed.FS
 
 // Renderer turns pages into HTML. All templates are parsed by NewRenderer, once
-// for each language, so that a mistake in one shows at start. A page's own copy
-// is made again when it is first asked for, and kept: a copy of all components
-// for every page would be more than half of the memory that the program holds,
-// for pages that nobody may ever look at. It is safe for concurrent use.
+// for each language, so that a mistake in one shows at start and a page costs
+// only its execution. It is safe for concurrent use.
 //
 // A page is a file templates/pages/<layout>/<name>.html that defines "content";
 // the layouts are app (administrators), people (everyone else) and none (a
@@ -30,7 +28,7 @@ type Renderer struct {
 	words  *words.Catalogue
 	assets *assets
 	now    func() time.Time
-	pages  map[words.Lang]map[string]func() (*template.Template, error)
+	pages  map[words.Lang]map[string]*template.Template
 }
 
 // NewRenderer parses every template. extra may hold more page files (tests use
@@ -43,7 +41,7 @@ func NewRenderer(cat *words.Catalogue, clock func() time.Time, extra fs.FS) (*Re
 	if clock == nil {
 		clock = time.Now
 	}
-	r := &Renderer{words: cat, assets: files, now: clock, pages: map[words.Lang]map[string]func() (*template.Template, error){}}
+	r := &Renderer{words: cat, assets: files, now: clock, pages: map[words.Lang]map[string]*template.Template{}}
 	for _, lang := range words.Langs() {
 		if err := r.parse(lang, extra); err != nil {
 			return nil, err
@@ -52,12 +50,13 @@ func NewRenderer(cat *words.Catalogue, clock func() time.Time, extra fs.FS) (*Re
 	return r, nil
 }
 
+// parse reads every file once. Pages share one set of templates: a copy of layout and components for each would take 40 MB.
 func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
-	base, err := template.New("").Funcs(r.funcs(lang)).ParseFS(templateFiles, "templates/layout/*.html", "templates/components/*.html")
+	set, err := template.New("").Funcs(r.funcs(lang)).ParseFS(templateFiles, "templates/layout/*.html", "templates/components/*.html")
 	if err != nil {
 		return fmt.Errorf("parse components: %w", err)
 	}
-	r.pages[lang] = map[string]func() (*template.Template, error){}
+	r.pages[lang] = map[string]*template.Template{}
 	sources := []fs.FS{templateFiles}
 	if extra != nil {
 		sources = append(sources, extra)
@@ -69,23 +68,66 @@ func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
 		}
 		for _, file := range names {
 			name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/pages/"), ".html")
-			parse := func() (*template.Template, error) {
-				page, err := base.Clone()
-				if err == nil {
-					page, err = page.ParseFS(source, file)
-				}
-				if err != nil {
-					return nil, fmt.Errorf("parse %s: %w", name, err)
-				}
-				return page, nil
+			if r.pages[lang][name], err = r.addPage(set, lang, name, source, file); err != nil {
+				return fmt.Errorf("parse %s: %w", name, err)
 			}
-			if _, err := parse(); err != nil {
-				return err
-			}
-			r.pages[lang][name] = sync.OnceValues(parse)
 		}
 	}
 	return nil
+}
+
+// addPage parses a page by itself and puts what it defines into the set under names of its own, with its layout, which calls those.
+func (r *Renderer) addPage(set *template.Template, lang words.Lang, name string, source fs.FS, file string) (*template.Template, error) {
+	page, err := template.New("").Funcs(r.funcs(lang)).ParseFS(source, file)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]string{}
+	for _, t := range page.Templates() {
+		own[t.Name()] = name + " " + t.Name()
+	}
+	for _, t := range page.Templates() {
+		if t.Tree == nil {
+			continue
+		}
+		renameCalls(t.Tree.Root, own)
+		if _, err := set.AddParseTree(own[t.Name()], t.Tree); err != nil {
+			return nil, err
+		}
+	}
+	layout := set.Lookup("layout-" + path.Dir(name))
+	if layout == nil {
+		return nil, fmt.Errorf("no layout %q", path.Dir(name))
+	}
+	tree := layout.Tree.Copy()
+	renameCalls(tree.Root, own)
+	return set.AddParseTree(name, tree)
+}
+
+// renameCalls has a piece of a template call others by new names.
+func renameCalls(n parse.Node, names map[string]string) {
+	branch := func(b *parse.BranchNode) {
+		renameCalls(b.List, names)
+		renameCalls(b.ElseList, names)
+	}
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n != nil { // there need be no else
+			for _, inner := range n.Nodes {
+				renameCalls(inner, names)
+			}
+		}
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.TemplateNode:
+		if to, ok := names[n.Name]; ok {
+			n.Name = to
+		}
+	}
 }
 
 // Names lists the pages.
@@ -105,16 +147,12 @@ func (r *Renderer) Render(name string, p *Page) ([]byte, error) {
 	if !ok {
 		lang = words.English
 	}
-	page, ok := r.pages[lang][name]
+	t, ok := r.pages[lang][name]
 	if !ok {
 		return nil, fmt.Errorf("no page %q", name)
 	}
-	t, err := page()
-	if err != nil {
-		return nil, err
-	}
 	var out bytes.Buffer
-	if err := t.ExecuteTemplate(&out, "layout-"+path.Dir(name), p); err != nil {
+	if err := t.Execute(&out, p); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return out.Bytes(), nil
