@@ -192,7 +192,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
-	g.Go(func() error { return watchMemory(ctx) })
+	g.Go(func() error { return a.watchMemory(ctx) })
 	g.Go(func() error { return a.watchStore(ctx) })
 	return g.Wait()
 }
