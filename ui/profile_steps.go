@@ -541,7 +541,7 @@ func (q *Request) reachView(r *fleet.Reach) *reachView {
 	}
 	for _, u := range r.Without {
 		if u.Device != nil {
-			v.Without = append(v.Without, unfitRow{heldDevice: q.heldDevice(u.Device), Why: q.Say(u.Reason), Status: q.saysDelivery(u.Status)})
+			v.Without = append(v.Without, unfitRow{heldDevice: q.heldDevice(u.Device), Why: q.Say(u.Reason), Status: q.deliveryStatus(u.Status)})
 		}
 	}
 	for _, reason := range r.Warnings {
@@ -561,7 +561,8 @@ func (q *Request) countsBar(counts map[fleet.ProfileStatusCode]int, link string)
 			continue
 		}
 		total += n
-		part := Part{Word: q.T("delivery." + string(code)), N: n, Text: q.Words.Number(int64(n)), Class: "c-" + string(deliveryKind(code))}
+		status := q.deliveryStatus(code)
+		part := Part{Word: status.Word, N: n, Text: q.Words.Number(int64(n)), Class: "c-" + string(status.Kind)}
 		if link != "" {
 			part.Href = link + "?status=" + string(code)
 		}

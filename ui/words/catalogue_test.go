@@ -112,6 +112,33 @@ func TestLanguagesAreComplete(t *testing.T) {
 	}
 }
 
+// Both languages quote “like this”. An apostrophe is ’, which therefore can never close a quotation, and a straight one stands only around
+// what is typed exactly so.
+func TestQuotationMarks(t *testing.T) {
+	for _, lang := range words.Langs() {
+		files, err := filepath.Glob(filepath.Join(string(lang), "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files of %s: %v", lang, err)
+		}
+		for _, name := range files {
+			for key, forms := range formsOf(t, name) {
+				for _, s := range forms {
+					plain := strings.ReplaceAll(s, "'{{mail}}'", "")
+					if i := strings.IndexAny(plain, `‘‚„«»"'`); i >= 0 {
+						t.Errorf("%s %s: quotes otherwise than “so”: %s", lang, key, s)
+					}
+					if strings.Count(s, "“") != strings.Count(s, "”") {
+						t.Errorf("%s %s: quotation marks do not match: %s", lang, key, s)
+					}
+					if strings.Contains(s, " …") && !strings.Contains(s, "… ") {
+						t.Errorf("%s %s: a blank before the dots: %s", lang, key, s)
+					}
+				}
+			}
+		}
+	}
+}
+
 func load(t *testing.T, log *slog.Logger) *words.Catalogue {
 	t.Helper()
 	c, err := words.Load(log)
