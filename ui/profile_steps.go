@@ -410,10 +410,11 @@ func (w *wizard) reviewProfile(r *reviewStep) error {
 	return nil
 }
 
-// gatheredNotes are the notes about single settings, with the sentence that gathers those of one platform.
+// gatheredNotes are the notes about single settings and ways of managing, with the sentence that gathers those of one platform.
 var gatheredNotes = map[string]string{
 	"profile.setting-not-on-platform": "profile.not-known-there",
 	"profile.setting-supervised":      "profile.supervised-there",
+	"profile.not-on-mode":             "profile.not-managed-so",
 }
 
 // notesInWords says what a check found. Settings that a platform does not know are gathered into one sentence for each platform.
@@ -436,7 +437,11 @@ func (w *wizard) notesInWords(notes []fleet.Reason) []Message {
 			where[at] = len(out)
 			out = append(out, Message{Kind: Mute})
 		}
-		names[at] = append(names[at], "“"+w.T(fieldWord(w.decl.Type, n.Args["setting"]))+"”")
+		name := "“" + w.T(fieldWord(w.decl.Type, n.Args["setting"])) + "”"
+		if mode, ok := n.Args["mode"]; ok {
+			name = w.T("word.mode." + mode)
+		}
+		names[at] = append(names[at], name)
 	}
 	for at, list := range names {
 		out[where[at]].Text = w.T(at.word, "platform", w.saysPlatform(at.platform), "settings", w.Words.List(list))
