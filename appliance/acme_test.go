@@ -43,8 +43,6 @@ func (c *acmeCA) directory() string { return c.URL + wfe.DirectoryPath }
 
 func newACMECA(t *testing.T, tlsPort, httpPort string, eab map[string]string) *acmeCA {
 	t.Helper()
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // clients must cope; real servers forget nonces too
 	quiet := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
 	issuing := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: 90 * 24 * 3600}})

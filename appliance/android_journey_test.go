@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -349,6 +350,93 @@ func TestAndroidNotificationsAndFarewell(t *testing.T) {
 	}
 	if !slices.ContainsFunc(l.Items, func(r *fleet.Receipt) bool { return r.Enrolment == first && r.Closed != nil }) {
 		t.Errorf("no receipt of the first life among %d", len(l.Items))
+	}
+}
+
+// What is said of a device besides its profiles reaches it at once, as a profile does: a switch for optional facts, and sync expiry. The device itself
+// carries out what it can of that, also without contact, and the rule's page says no more than it does.
+func TestAndroidFrameAndExpiry(t *testing.T) {
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	w := newAndroidsWith(t, true, func(c *Config) { c.Clock = clock })
+	w.google.SetClock(clock)
+	f := w.Appliance.fleet
+	set := func(on bool) {
+		t.Helper()
+		s, err := f.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Switches = map[string]bool{fleet.SwitchPhoneNumber: on, fleet.SwitchNetworkUse: on}
+		if _, err := f.SaveSettings(t.Context(), w.Actor, *s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	untold, _ := w.phone("Bram", fleet.ModeFullyManaged, sim.AndroidOptions{Seed: 53, Password: "258036"})
+	set(true)
+	w.profile(fleet.TypePasscode, "Password first", `{"min_length":6}`)
+	told, toldID := w.phone("Carla", fleet.ModeCompanyWorkProfile, sim.AndroidOptions{Seed: 52, Password: "258036"})
+	phone, _ := w.phone("Anna", fleet.ModeWorkProfile, sim.AndroidOptions{Seed: 51, Mood: sim.AndroidMood{RefusesPassword: true}})
+	asks := func() any {
+		reports, _ := phone.State().Policy["statusReportingSettings"].(map[string]any)
+		return reports["networkInfoEnabled"]
+	}
+	wipes := func() string {
+		return fmt.Sprint(phone.State().Policy["policyEnforcementRules"])
+	}
+	w.eventually("the accepted switch counts, and work is blocked", func() bool { return asks() == true && phone.State().Blocked })
+	if !strings.Contains(wipes(), "wipeAfterDays:30") {
+		t.Errorf("without sync expiry: %s", wipes())
+	}
+	c := w.administrator()
+	logs := func(d *sim.Android) bool { return d.State().Policy["usageLog"] != nil }
+	known := func() string {
+		facts, err := f.Facts(t.Context(), w.Actor, toldID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(facts)
+	}
+	w.eventually("the network log is on where its person was told", func() bool { return logs(told) })
+	if logs(untold) || logs(phone) {
+		t.Error("the network log is on where nobody was told, or on a personal phone")
+	}
+	_, code, err := f.Invite(t.Context(), w.Actor, fleet.InvitationInput{Platform: fleet.Android, Mode: fleet.ModeKiosk, Ownership: fleet.Corporate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body := w.read(c, "/enroll/"+code); !strings.Contains(body, `data-notice="network"`) || !strings.Contains(body, "How often which app used the network") {
+		t.Error("the enrolment page does not tell of the network log")
+	}
+	told.Visit("com.android.chrome", "secret.example", 443)
+	_ = told.Sync(t.Context())
+	w.eventually("the use of the network is counted", func() bool { return strings.Contains(known(), "com.android.chrome: 1") })
+	if strings.Contains(known(), "secret") || strings.Contains(known(), "192.0.2.80") {
+		t.Error("it is kept with whom an app spoke")
+	}
+	set(false)
+	w.eventually("the switch reaches the phone though no profile changed", func() bool { return asks() == false && !logs(told) })
+	w.eventually("what may be kept no longer is gone", func() bool { return !strings.Contains(known(), "com.android.chrome: 1") })
+
+	rule, err := f.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: fleet.SyncExpiry, Name: new("A week"), Days: new(7)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("sync expiry reaches the phone", func() bool { return strings.Contains(wipes(), "wipeAfterDays:7") })
+	_, body := w.read(c, "/rules/"+string(rule.ID))
+	for _, says := range []string{"removes the work profile after 7 days, also without contact", "erase itself any sooner than the usual 300 days", "only a factory reset could remove it", "Android, kiosk"} {
+		if !strings.Contains(body, says) {
+			t.Errorf("the rule's page does not say %q", says)
+		}
+	}
+	phone.SetOffline(true)
+	ahead.Store(int64(8 * 24 * time.Hour))
+	_ = phone.Sync(t.Context()) // it finds no network, and looks at its clock
+	if s := phone.State(); s.Enrolled || s.Wiped != "work profile removed" {
+		t.Errorf("after a week without contact: enrolled %v, %q", s.Enrolled, s.Wiped)
+	}
+	for _, complaint := range w.google.Complaints() {
+		t.Errorf("Google complains: %s", complaint)
 	}
 }
 

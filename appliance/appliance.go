@@ -82,6 +82,9 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	if err := prepareDataDir(c.Data, c.demo); err != nil {
+		if said := placeError(c.Data, err); said != nil {
+			err = said
+		}
 		return nil, err
 	}
 	if a.db, err = openData(ctx, &c); err != nil {
@@ -94,7 +97,8 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS flags: %w", err)
 	}
-	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir, Version: Version}); err != nil {
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir, Version: Version,
+		GoogleStandIn: c.Google.Management}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)
@@ -181,7 +185,19 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
 	g.Go(func() error { return watchMemory(ctx) })
+	g.Go(func() error { return a.watchStore(ctx) })
 	return g.Wait()
+}
+
+// watchStore ends Run when the store has failed: only a new start, in which the store recovers, leads out of that, and whoever supervises the
+// process makes one.
+func (a *Appliance) watchStore(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.db.Broken():
+		return fmt.Errorf("the disk of %s refused a write; what was acknowledged before is kept, and Muster goes on from there when it is started again: %w", a.config.Data, store.ErrFailed)
+	}
 }
 
 // Close gives back listeners and store. It may be called twice.

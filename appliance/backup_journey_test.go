@@ -184,10 +184,10 @@ func TestBackupRestoreAndGoOn(t *testing.T) {
 		t.Errorf("still listed: %+v, %v", held, err)
 	}
 
-	if err := f.Release(t.Context(), w.Actor, 0); reasonOf(err) != "restored.other-list" {
+	if err := f.Release(t.Context(), w.Actor, "another"); reasonOf(err) != "restored.other-list" {
 		t.Errorf("confirming another list: %v", err)
 	}
-	if err := f.Release(t.Context(), w.Actor, 1); err != nil {
+	if err := f.Release(t.Context(), w.Actor, held.List); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("Anna's iPhone has left", func() bool { return !anna.State().Enrolled })
@@ -376,9 +376,9 @@ func (c *client) backups() {
 	if adopted.ID != string(d.ID) {
 		c.t.Errorf("adopted %q, want %q", adopted.ID, d.ID)
 	}
-	c.call("POST", "/restored/release", map[string]any{"removals": len(restored.Removals) + 7}, 409, nil)
-	c.call("POST", "/restored/release", map[string]any{"removals": len(restored.Removals)}, 204, nil)
-	c.call("POST", "/restored/release", map[string]any{"removals": 0}, 409, nil)
+	c.call("POST", "/restored/release", map[string]any{"list": restored.List + "7"}, 409, nil)
+	c.call("POST", "/restored/release", map[string]any{"list": restored.List}, 204, nil)
+	c.call("POST", "/restored/release", map[string]any{"list": restored.List}, 409, nil)
 }
 
 // forgotten is a genuine certificate for a device's enrolment whose record was lost: it is issued in a transaction that does not commit.

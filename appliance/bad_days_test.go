@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -150,28 +151,30 @@ func TestUpgradeHasAWayBack(t *testing.T) {
 	a.Close()
 }
 
-// A nearly full disk: nothing is written, devices are told to come again, people can look, and it goes on by itself when there is room.
+// A nearly full disk: nothing is written, devices are told to come again, people can look, and it goes on by itself when there is room. The disk is a
+// small one of the test's own where one can be mounted; elsewhere its free space is made up.
 func TestFullDiskPassesByItself(t *testing.T) {
-	var free atomic.Uint64
-	free.Store(1 << 40)
-	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.free = func() (uint64, error) { return free.Load(), nil } })
+	disk := newSmallDisk(t)
+	w := newWorldWith(t, disk.dir, func(c *Config) { c.free = disk.free })
 	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 21, Passcode: "482913"}, "Anna", fleet.Corporate)
 	w.settle(id, fleet.StatusSucceeded)
 	c := newClient(t, w)
-	free.Store(50 << 20)
-	if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); !errors.Is(err, fleet.ErrNoRoom) {
-		t.Errorf("an action on a full disk: %v", err)
+	for _, left := range []uint64{150 << 20, 0} {
+		disk.leave(left)
+		if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); !errors.Is(err, fleet.ErrNoRoom) {
+			t.Errorf("an action on a disk with %d bytes left: %v", left, err)
+		}
+		c.call("POST", "/groups", map[string]any{"name": "Full", "kind": "people"}, http.StatusServiceUnavailable, nil)
+		c.call("GET", "/devices", nil, 200, nil)
+		var refused *sim.StatusError
+		if err := phone.RotateToken(t.Context()); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable {
+			t.Errorf("a device that has something to say, %d bytes left: %v", left, err)
+		}
+		if !strings.Contains(w.needs(), "need.store-full") {
+			t.Errorf("nobody is told: %s", w.needs())
+		}
 	}
-	c.call("POST", "/groups", map[string]any{"name": "Full", "kind": "people"}, http.StatusServiceUnavailable, nil)
-	c.call("GET", "/devices", nil, 200, nil)
-	var refused *sim.StatusError
-	if err := phone.RotateToken(t.Context()); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable {
-		t.Errorf("a device that has something to say: %v", err)
-	}
-	if !strings.Contains(w.needs(), "need.store-full") {
-		t.Errorf("nobody is told: %s", w.needs())
-	}
-	free.Store(1 << 40)
+	disk.leave(1 << 40)
 	if err := phone.RotateToken(t.Context()); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
@@ -181,6 +184,51 @@ func TestFullDiskPassesByItself(t *testing.T) {
 	}
 	if strings.Contains(w.needs(), "need.store-full") {
 		t.Error("it is still said to be full")
+	}
+	if disk.free != nil {
+		return
+	}
+
+	// Stopped while another program has taken all, refused to start on such a disk, and back when there is room.
+	w.stop()
+	server := startServe(t, w.config, func(*exec.Cmd) {})
+	w.serving()
+	c.call("POST", "/groups", map[string]any{"name": "Last", "kind": "people"}, http.StatusCreated, nil)
+	disk.leave(0)
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	server.ended(t, "told to end on a full disk", 0)
+	if a, err := Open(t.Context(), w.config); !errors.Is(err, store.ErrNoRoom) || !strings.Contains(err.Error(), "make room and start again") {
+		if err == nil {
+			a.Close()
+		}
+		t.Errorf("a start on a full disk: %v", err)
+	}
+	disk.leave(1 << 40)
+	w.start()
+	w.sync(phone, id)
+	if broken, _, err := w.Appliance.fleet.VerifyAudit(t.Context(), w.Actor); err != nil || broken != 0 {
+		t.Errorf("the log's chain: broken at %d, %v", broken, err)
+	}
+}
+
+// smallDisk is a disk that a test fills.
+type smallDisk struct {
+	t    *testing.T
+	dir  string
+	free func() (uint64, error) // nil where the disk is a real one
+	left atomic.Uint64          // what is free on a disk that is not
+}
+
+// leave fills the disk, or makes room on it, until so much is free.
+func (d *smallDisk) leave(bytes uint64) {
+	d.t.Helper()
+	d.left.Store(bytes)
+	if d.free == nil {
+		if err := fillDisk(d.dir, bytes); err != nil {
+			d.t.Fatal(err)
+		}
 	}
 }
 

@@ -28,12 +28,16 @@ func (k *serverTLS) Check(ctx context.Context, s fleet.ServerTLS) (map[string]fl
 	return nil, false
 }
 
-// unreadable says which of the two files is to blame.
+// unreadable says which of the two files is to blame, or both.
 func unreadable(s fleet.ServerTLS, err error) map[string]fleet.Reason {
+	faults := map[string]fleet.Reason{}
 	for field, path := range map[string]string{"cert_file": s.CertFile, "key_file": s.KeyFile} {
 		if err := readable(path); err != nil {
-			return map[string]fleet.Reason{field: fleet.Why("tls.unreadable", "file", path, "why", err.Error())}
+			faults[field] = fleet.Why("tls.unreadable", "file", path, "why", err.Error())
 		}
+	}
+	if len(faults) > 0 {
+		return faults
 	}
 	return map[string]fleet.Reason{"cert_file": fleet.Why("tls.no-pair", "why", err.Error())}
 }

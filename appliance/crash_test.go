@@ -11,9 +11,12 @@ import (
 	_ "net/http/pprof"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +32,12 @@ func TestMain(m *testing.M) {
 		runCrashChild(raw)
 		return
 	}
+	// Pebble takes its settings from here only. These hold for all tests, for they run beside one another.
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	os.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // clients must cope; real servers forget nonces too
+	if os.Getenv(serveChild) != "" {
+		os.Exit(runServeChild())
+	}
 	code := m.Run()
 	for _, f := range cleanups {
 		f()
@@ -38,6 +47,64 @@ func TestMain(m *testing.M) {
 
 // cleanups run after all tests and benchmarks, for what outlives one of them.
 var cleanups []func()
+
+// serveChild names the environment variable that turns this test binary into `muster serve` with the settings in the environment.
+const serveChild = "MUSTER_TEST_SERVE_CHILD"
+
+// runServeChild serves until it is told to end, and returns the exit code, as the command does.
+func runServeChild() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	c, err := ParseServe(nil, os.Stdout)
+	if err == nil {
+		err = Serve(ctx, c, os.Stdout, true)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "muster:", err)
+		return 1
+	}
+	return 0
+}
+
+// servingChild is `muster serve` as a process of its own.
+type servingChild struct {
+	*exec.Cmd
+	trouble bytes.Buffer
+}
+
+func startServe(t *testing.T, c Config, change func(*exec.Cmd)) *servingChild {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" {
+		self = "/proc/self/exe" // another user may not reach the directory that it lies in
+	}
+	s := &servingChild{Cmd: exec.Command(self, "-test.run=^$")}
+	s.Env = append(os.Environ(), serveChild+"=1", "MUSTER_DATA="+c.Data, "MUSTER_KEY="+c.Key, "MUSTER_LISTEN="+c.Listen, "MUSTER_URL="+c.URL, "MUSTER_DEVICE_URL="+c.DeviceURL)
+	s.Stderr = &s.trouble
+	change(s.Cmd)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Process.Kill(); s.Wait() })
+	return s
+}
+
+// ended waits until the child has ended and compares its exit code and what it said.
+func (s *servingChild) ended(t *testing.T, what string, code int, says ...string) {
+	t.Helper()
+	s.Wait()
+	if got := s.ProcessState.ExitCode(); got != code {
+		t.Errorf("%s: exit code %d, want %d: %s", what, got, code, s.trouble.String())
+	}
+	for _, want := range says {
+		if !strings.Contains(s.trouble.String(), want) {
+			t.Errorf("%s: no %q in %q", what, want, s.trouble.String())
+		}
+	}
+}
 
 type childConfig struct {
 	Data, Key, Listen, URL, DeviceURL string

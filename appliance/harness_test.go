@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +44,7 @@ func newWorldIn(t testing.TB, dir string) *world {
 // newWorldWith lets a test change the configuration before anything starts: its clock, its log.
 func newWorldWith(t testing.TB, dir string, change func(*Config)) *world {
 	t.Helper()
+	besideOthers(t)
 	apns, err := sim.NewAPNs()
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +62,20 @@ func newWorldWith(t testing.TB, dir string, change func(*Config)) *world {
 		t.Fatalf("set-up: %v", err)
 	}
 	return w
+}
+
+// besides holds the tests that run beside others already: a test may start several worlds.
+var besides sync.Map
+
+// besideOthers lets a whole test run beside others: it has an appliance of its own, and waits for answers most of its time.
+func besideOthers(t testing.TB) {
+	test, ok := t.(*testing.T)
+	if !ok || strings.Contains(t.Name(), "/") { // the steps of one test come one after the other
+		return
+	}
+	if _, already := besides.LoadOrStore(test, true); !already {
+		test.Parallel()
+	}
 }
 
 // start opens the appliance on its directory and serves; restart does so again.
@@ -156,7 +173,7 @@ func (w *world) find(d *sim.Apple) fleet.DeviceID {
 // eventually waits for ok, at most 20 seconds, and says what was waited for.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute) // only a failing test waits for so long
 	for !ok() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited in vain: %s", what)

@@ -51,14 +51,33 @@ func dataError(c *Config, err error) error {
 		return fmt.Errorf("%w\nNothing was changed. If the key is lost for good, restore a backup on a new seal key: muster restore FILE --replace --data %s --key NEWKEY --recovery KEYFILE", err, c.Data)
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrKeyPlace):
 		return fmt.Errorf("seal key: %w", err)
-	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s cannot be written to, its file system is read-only; nothing was changed: mount it writable and start again: %w", c.Data, err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not write to %s; nothing was changed: give it the directory (chown), or start as the user that it belongs to: %w", c.Data, err)
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("the disk of %s is full: make room and start again: %w", c.Data, err)
+	}
+	if said := placeError(c.Data, err); said != nil {
+		return said
 	}
 	return fmt.Errorf("opening the store in %s: %w", c.Data, err)
+}
+
+// placeError says what is wrong with the place of the data: rights, a file system that is read-only or full. It is nil for any other error.
+func placeError(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s cannot be written to, its file system is read-only; nothing was changed: mount it writable and start again: %w", dir, err)
+	case errors.Is(err, fs.ErrPermission):
+		if at := new(fs.PathError); errors.As(err, &at) && !within(dir, at.Path) {
+			return fmt.Errorf("this user may not use %s; nothing was changed: give it that file (chown), or start as the user that it belongs to: %w", at.Path, err)
+		}
+		return fmt.Errorf("this user may not write to %s; nothing was changed: give it the directory (chown), or start as the user that it belongs to: %w", dir, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, store.ErrNoRoom):
+		return fmt.Errorf("the disk of %s is full: make room and start again: %w", dir, err)
+	}
+	return nil
+}
+
+// within says whether a path leads to dir or below it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // upgradeBackups names the backups that were made before upgrades, as the end of a sentence.

@@ -129,7 +129,7 @@ func TestHousePages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at != "/settings" || s.DoorDays != 45 || s.FactsEvery != 12*time.Hour || s.RenewBefore != 70*24*time.Hour || s.Language != "nl" || s.URL != w.Appliance.config.URL {
+		if at != "/settings" || s.DoorDays != 45 || s.FactsEvery != fleet.Span(12*time.Hour) || s.RenewBefore != fleet.Span(70*24*time.Hour) || s.Language != "nl" || s.URL != w.Appliance.config.URL {
 			t.Errorf("at %s, saved %+v", at, s)
 		}
 		status, _, body = v.post("/settings", "version", version[1], "organisation", "Other", "contact", "", "language", "en", "door_days", "45", "facts_every", "12", "renew_before", "70")

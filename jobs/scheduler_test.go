@@ -91,7 +91,7 @@ func (k *memory) next(t testing.TB) Run {
 	select {
 	case r := <-k.ended:
 		return r
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no run ended")
 		return Run{}
 	}

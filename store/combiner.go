@@ -66,6 +66,7 @@ type combiner struct {
 	wake   chan struct{}
 	ended  chan struct{}
 	failed atomic.Pointer[error]
+	broken chan struct{} // closed once failed is set
 
 	todo  []*update // taken, not yet run
 	batch *batch
@@ -81,6 +82,7 @@ func newCombiner(engine *badger.DB, log *slog.Logger, r *room) *combiner {
 		commit: (*badger.Txn).Commit,
 		wake:   make(chan struct{}, 1),
 		ended:  make(chan struct{}),
+		broken: make(chan struct{}),
 	}
 }
 
@@ -307,6 +309,7 @@ func (c *combiner) write(b *batch) error {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 		c.failed.Store(&err)
+		close(c.broken) // once: nothing is committed after a failure
 		c.log.Error("commit failed, writes are refused from now on", "err", err)
 		return err
 	}

@@ -194,6 +194,11 @@ func TestAfterAFailedCommitNothingIsWritten(t *testing.T) {
 	disk := errors.New("disk on fire")
 	_, release := holdCommits(db)
 	before := db.Syncs()
+	select {
+	case <-db.Broken():
+		t.Error("broken before anything was tried")
+	default:
+	}
 	release <- disk
 	err := db.Update(t.Context(), func(tx Tx) error {
 		tx.OnCommit(func() { t.Error("a hook ran after a failed commit") })
@@ -209,6 +214,7 @@ func TestAfterAFailedCommitNothingIsWritten(t *testing.T) {
 	if db.Syncs() != before || !db.Stats().Failed {
 		t.Errorf("%d syncs, failed: %v", db.Syncs()-before, db.Stats().Failed)
 	}
+	<-db.Broken()
 	if err := db.View(t.Context(), func(Tx) error { return nil }); err != nil {
 		t.Errorf("reading afterwards: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -171,8 +172,21 @@ func openError(path string, err error) error {
 	case strings.Contains(text, "magic number doesn't match"), strings.Contains(text, "manifest has bad magic"):
 		return fmt.Errorf("%w: %s: %w", ErrForeign, path, err)
 	}
+	for _, cause := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC} {
+		if !errors.Is(err, cause) && strings.Contains(text, cause.Error()) {
+			err = causedError{err, cause}
+		}
+	}
 	return fmt.Errorf("store: open %s: %w", path, err)
 }
+
+// causedError gives an error of the engine the cause that it told as text only.
+type causedError struct {
+	error
+	cause error
+}
+
+func (e causedError) Unwrap() error { return e.cause }
 
 // View runs fn on a snapshot, in the caller's goroutine. It returns fn's error. A context that has ended
 // before or during a Scan ends it with the context's error.
@@ -203,17 +217,27 @@ func (db *DB) Update(ctx context.Context, fn func(Tx) error) error {
 // Update of that commit does.
 func (db *DB) Syncs() uint64 { return db.combiner.syncs.Load() }
 
+// Broken is closed when a commit has failed: every Update answers ErrFailed then, until the store is opened anew.
+func (db *DB) Broken() <-chan struct{} { return db.combiner.broken }
+
 // Sealer seals single secrets inside records.
 func (db *DB) Sealer() *Sealer { return db.sealer }
 
-// Close refuses new work, answers the updates that are queued, waits for running Views, and closes the files.
-// Closing again returns the same.
+// Close refuses new work, answers the updates that are queued, waits for running Views, and closes the files. Closing again returns the same.
+//
+// On a disk that is all but full it leaves the files as a crash would, and returns ErrNoRoom: the engine would write its newest records to a table that it
+// maps into memory, and a full disk under that ends the process. Nothing is lost, for the log has those records; the lock stays until the process ends.
 func (db *DB) Close() error {
 	db.once.Do(func() {
 		db.combiner.close()
 		db.closing.Store(true)
 		for db.readers.Load() > 0 {
 			<-db.idle
+		}
+		if err := db.combiner.room.end(); err != nil {
+			db.log.Error("the disk is full, the store is left as it is and will be recovered at the next start", "err", err)
+			db.closed = err
+			return
 		}
 		if err := db.engine.Close(); err != nil {
 			db.closed = fmt.Errorf("store: close: %w", err)

@@ -56,3 +56,11 @@ func (r *room) begin() error {
 	}
 	return nil
 }
+
+// end says whether there is room for closing, which writes out what is in memory: two memory tables at most.
+func (r *room) end() error {
+	if free, err := r.free(); err == nil && free < r.keep/4 {
+		return fmt.Errorf("%w: %d MB free, %d MB needed to close", ErrNoRoom, free>>20, r.keep>>22)
+	}
+	return nil
+}

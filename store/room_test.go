@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -45,8 +46,22 @@ func TestWritesStopBeforeTheDiskIsFull(t *testing.T) {
 	if db, err = store.Open(dir, o); err != nil {
 		t.Fatal(err)
 	}
+	insertGadgets(t, db, 20, 30)
+	want := len(entries(t, db))
+	free.Store(99)
+	if err := db.Close(); !errors.Is(err, store.ErrNoRoom) {
+		t.Errorf("closing without any room: %v", err)
+	}
+	free.Store(1000)
+	moved := t.TempDir() // the lock stays with this process
+	if err := os.CopyFS(moved, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = store.Open(moved, o); err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close()
-	if got := entries(t, db); len(got) <= len(before) {
-		t.Errorf("%d entries after all that", len(got))
+	if got := entries(t, db); len(got) != want || want <= len(before) {
+		t.Errorf("%d entries after all that, want %d", len(got), want)
 	}
 }

@@ -24,7 +24,7 @@ type backupDomain interface {
 	NewRecovery(ctx context.Context, a fleet.Actor) (*fleet.Recovery, string, error)
 	ProveRecovery(ctx context.Context, a fleet.Actor, parts []string) (*fleet.Recovery, error)
 	Restored(ctx context.Context, a fleet.Actor) (*fleet.Restored, error)
-	Release(ctx context.Context, a fleet.Actor, count int) error
+	Release(ctx context.Context, a fleet.Actor, list string) error
 	Adopt(ctx context.Context, a fleet.Actor, fingerprint string, in fleet.AdoptInput) (*fleet.Device, error)
 }
 
@@ -321,11 +321,7 @@ func (u *UI) release(q *Request) error {
 	if err != nil {
 		return err
 	}
-	count, err := strconv.Atoi(form.Value("removals"))
-	if err != nil {
-		return errBadForm
-	}
-	if err := u.fleet.Release(q.Context(), q.Actor, count); err != nil {
+	if err := u.fleet.Release(q.Context(), q.Actor, form.Value("list")); err != nil {
 		if !q.Refused(&form, err) {
 			return err
 		}

@@ -264,7 +264,7 @@ func (u *UI) certificateCalendar(q *Request) error {
 		}
 		page.Rows = append(page.Rows, row)
 	}
-	days := int(settings.RenewBefore / (24 * time.Hour))
+	days := int(time.Duration(settings.RenewBefore) / (24 * time.Hour))
 	for _, purpose := range []string{purposeManagement, purposeAccess, purposeOwn} {
 		h := held[purpose]
 		if purpose == purposeOwn && h.all == 0 {

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"muster/appliance/fleet"
@@ -31,6 +32,7 @@ func (u *UI) enrolRoutes() {
 // never is, what the organisation can do, the terms.
 type enrolPage struct {
 	Opened    *fleet.Opened
+	Notice    string // of something that the device records, said before anything else
 	Device    string // "iphone", "mac", "pc": which words and pictures
 	Personal  bool
 	Kiosk     bool   // a device for one purpose, which belongs to nobody
@@ -125,6 +127,9 @@ func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) er
 		page.First, _, _ = strings.Cut(strings.TrimSpace(opened.Person.Name), " ")
 	}
 	page.Collected = q.collectedBy(opened.Collected)
+	if slices.ContainsFunc(opened.Collected, func(d fleet.FactDeclaration) bool { return d.Key == fleet.FactNetworkUse }) {
+		page.Notice = q.T("enrol.network."+string(opened.Target.Mode), "org", opened.Organisation)
+	}
 	for _, key := range opened.Never {
 		page.Never = append(page.Never, q.T(key))
 	}

@@ -63,8 +63,8 @@ func (u *UI) health(q *Request) error {
 	page.Always = []alwaysRow{
 		{q.T("health.job.wake"), q.T("health.job.wake.when")},
 		{q.T("health.job.fanout"), q.T("health.job.fanout.when")},
-		{q.T("health.job.facts"), q.T("health.job.facts.when", "every", settings.FactsEvery)},
-		{q.T("health.job.renew"), q.Words.N("health.job.renew.when", int(settings.RenewBefore/(24*time.Hour)), nil)},
+		{q.T("health.job.facts"), q.T("health.job.facts.when", "every", time.Duration(settings.FactsEvery))},
+		{q.T("health.job.renew"), q.Words.N("health.job.renew.when", int(time.Duration(settings.RenewBefore)/(24*time.Hour)), nil)},
 		{q.T("health.job.door"), q.Words.N("health.job.door.when", settings.DoorDays, nil)},
 	}
 	return q.Page("app/health", Page{Title: q.T("health.title"), Live: true, Data: page})

@@ -235,9 +235,9 @@ func (u *UI) rule(q *Request) error {
 		if r.Kind != fleet.SyncExpiry {
 			break // a device does nothing by itself about being deleted
 		}
-		row := enforcementRow{Platform: q.saysPlatform(e.Platform), Device: q.T("stale.device.nothing"), Server: q.T("stale.server.sync-expiry")}
-		if e.OnDevice {
-			row.Device = q.T("stale.device.enforces", "days", r.Days)
+		row := enforcementRow{Platform: q.saysPlatform(e.Platform), Device: q.Say(e.Device), Server: q.Say(e.Server)}
+		if e.Mode != fleet.ModeDevice {
+			row.Platform = q.T("stale.where.mode", "platform", row.Platform, "mode", q.T("word.mode."+string(e.Mode)))
 		}
 		p.Where = append(p.Where, row)
 	}

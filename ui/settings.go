@@ -92,8 +92,8 @@ func (u *UI) settings(q *Request) error {
 	}
 	return u.showSettings(q, http.StatusOK, s, Form{Values: url.Values{
 		"organisation": {s.Organisation}, "contact": {s.Contact}, "language": {s.Language}, "url": {s.URL}, "device_url": {s.DeviceURL},
-		"door_days": {strconv.Itoa(s.DoorDays)}, "audit_days": {strconv.Itoa(s.AuditDays)}, "facts_every": {strconv.Itoa(int(s.FactsEvery / time.Hour))},
-		"renew_before": {strconv.Itoa(int(s.RenewBefore / (24 * time.Hour)))}, "version": {strconv.Itoa(s.Version)},
+		"door_days": {strconv.Itoa(s.DoorDays)}, "audit_days": {strconv.Itoa(s.AuditDays)}, "facts_every": {strconv.Itoa(int(time.Duration(s.FactsEvery) / time.Hour))},
+		"renew_before": {strconv.Itoa(int(time.Duration(s.RenewBefore) / (24 * time.Hour)))}, "version": {strconv.Itoa(s.Version)},
 	}})
 }
 
@@ -163,10 +163,10 @@ func (u *UI) saveSettings(q *Request) error {
 			s.AuditDays = int(whole("audit_days", 1))
 		}
 		if !locked["facts_every"] && form.Values.Has("facts_every") {
-			s.FactsEvery = whole("facts_every", time.Hour)
+			s.FactsEvery = fleet.Span(whole("facts_every", time.Hour))
 		}
 		if !locked["renew_before"] && form.Values.Has("renew_before") {
-			s.RenewBefore = whole("renew_before", 24*time.Hour)
+			s.RenewBefore = fleet.Span(whole("renew_before", 24*time.Hour))
 		}
 	})
 	if err != nil {
@@ -207,7 +207,7 @@ type privacyPage struct {
 // switches are the optional facts in the order of the register, each with what it stands for.
 func (q *Request) switches(s *fleet.Settings) []privacySwitch {
 	var out []privacySwitch
-	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery} {
+	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery, fleet.SwitchNetworkUse} {
 		sw := privacySwitch{Name: name, Label: q.T("switch." + name), Hint: q.T("switch." + name + ".hint"), On: s.Switches[name]}
 		for _, d := range fleet.Declarations() {
 			if d.Switch == name {

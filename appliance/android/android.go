@@ -22,7 +22,6 @@ type Fleet interface {
 	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
 	Settings(ctx context.Context) (*fleet.Settings, error)
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
-	Permitted(ctx context.Context, d *fleet.Device) ([]fleet.FactKey, error)
 	WantedBeforehand(ctx context.Context, id fleet.EnrolmentID) (*fleet.Beforehand, error)
 	StateOfEnrolment(ctx context.Context, id fleet.EnrolmentID) (*fleet.Enrolment, *fleet.Device, error)
 	RefuseEnrolment(ctx context.Context, id fleet.EnrolmentID, why fleet.Reason) error
@@ -32,6 +31,7 @@ type Fleet interface {
 	Reach(ctx context.Context, c fleet.Contact, wake []byte) (*fleet.Device, error)
 	Vanish(ctx context.Context, c fleet.Contact) error
 	Exchange(ctx context.Context, c fleet.Contact, ans *fleet.Answer) (*fleet.Order, error)
+	NoteNetworkUse(ctx context.Context, c fleet.Contact, uses []fleet.NetworkUse) error
 
 	Google(ctx context.Context, a fleet.Actor) (*fleet.GoogleAccount, error)
 	GoogleAccess(ctx context.Context) (*fleet.GoogleAccount, []byte, error)
@@ -93,6 +93,8 @@ var (
 	_ fleet.SettingsChecker = (*Android)(nil)
 	_ fleet.FindsConflicts  = (*Android)(nil)
 	_ fleet.Noter           = (*Android)(nil)
+	_ fleet.RendersFrame    = (*Android)(nil)
+	_ fleet.ExpiryEnforcer  = (*Android)(nil)
 )
 
 // connection is a client with what it is for.
@@ -168,7 +170,7 @@ func (a *Android) connect(ctx context.Context) (*connection, error) {
 		pause: &pause{}, pubPause: &pause{}, backoff: a.c.Backoff}
 	if acc.Kind == fleet.GoogleRelay {
 		c.management, c.pubsub, c.auth = acc.RelayURL, acc.RelayURL, shared(secret)
-	} else if c.auth, err = newServiceAccount(secret, a.http, a.now); err != nil {
+	} else if c.auth, err = newServiceAccount(secret, a.c.ManagementURL, a.http, a.now); err != nil {
 		return nil, &trouble{Code: codeKeyRefused, Words: err.Error(), After: time.Hour}
 	}
 	a.conn, a.known = &connection{client: c, account: *acc}, key

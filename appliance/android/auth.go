@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"muster/appliance/fleet"
 )
 
 // Scopes of the two services, in one token.
@@ -49,8 +51,9 @@ type serviceAccount struct {
 	ends  time.Time
 }
 
-// newServiceAccount reads a key file.
-func newServiceAccount(file []byte, client *http.Client, now func() time.Time) (*serviceAccount, error) {
+// newServiceAccount reads a key file. What it names as the place for tokens must be Google's, or that of the stand-in for it: the file may have been
+// kept before that was looked at.
+func newServiceAccount(file []byte, standIn string, client *http.Client, now func() time.Time) (*serviceAccount, error) {
 	var in struct {
 		KeyID string `json:"private_key_id"`
 		Key   string `json:"private_key"`
@@ -59,6 +62,9 @@ func newServiceAccount(file []byte, client *http.Client, now func() time.Time) (
 	}
 	if err := json.Unmarshal(file, &in); err != nil {
 		return nil, errors.New("service account: not JSON")
+	}
+	if !fleet.GoogleToken(in.Token, standIn) {
+		return nil, errors.New("service account: its token_uri is not Google's")
 	}
 	block, _ := pem.Decode([]byte(in.Key))
 	if block == nil {

@@ -47,10 +47,10 @@ func policyCases(t testing.TB) map[string]struct {
 	personalFacts := []fleet.FactKey{fleet.FactPasscodePresent, fleet.FactModel}
 	corporateFacts := []fleet.FactKey{fleet.FactPasscodePresent, fleet.FactIMEI, fleet.FactStorageFree, fleet.FactApps}
 	work := func() *rendering {
-		return &rendering{mode: fleet.ModeWorkProfile, ownership: fleet.Personal, person: ada, facts: personalFacts, root: root}
+		return &rendering{mode: fleet.ModeWorkProfile, ownership: fleet.Personal, person: ada, frame: fleet.Frame{Facts: personalFacts}, root: root}
 	}
 	company := func(m fleet.Mode) *rendering {
-		return &rendering{mode: m, ownership: fleet.Corporate, person: ada, facts: corporateFacts, root: root}
+		return &rendering{mode: m, ownership: fleet.Corporate, person: ada, frame: fleet.Frame{Facts: corporateFacts}, root: root}
 	}
 	kiosk := company(fleet.ModeKiosk)
 	kiosk.person = nil
@@ -62,6 +62,14 @@ func policyCases(t testing.TB) map[string]struct {
 	wifiByKey := profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"tls","identity":"key","root":"root","server_names":"radius.example.org"}`)
 	early := work()
 	early.early = true
+	expiring, erasing := work(), company(fleet.ModeFullyManaged)
+	expiring.frame.Expiry, erasing.frame.Expiry = fleet.Expiry{Days: 7}, fleet.Expiry{Days: 7, Erase: 14}
+	logged := func(m fleet.Mode, system int) *rendering {
+		r := company(m)
+		r.frame.Facts, r.frame.System, r.notified = append(slices.Clone(corporateFacts), fleet.FactNetworkUse), system, true
+		return r
+	}
+	pass := profileOf("pass", fleet.TypePasscode, `{"min_length":6}`)
 	return map[string]struct {
 		r        *rendering
 		profiles []*fleet.Profile
@@ -75,6 +83,12 @@ func policyCases(t testing.TB) map[string]struct {
 		"managed_nine":     {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("mail", fleet.TypeEmail, `{"account":"exchange","host":"mail.example.org","android_app":"nine"}`)}},
 		"work_passcode":    {work(), []*fleet.Profile{profileOf("pass", fleet.TypePasscode, `{"min_length":4,"max_failed":10,"max_age":90,"history":3}`)}},
 		"managed_passcode": {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("pass", fleet.TypePasscode, `{"min_length":8,"complex_chars":1,"auto_lock":10}`)}},
+		"work_expiry":      {expiring, []*fleet.Profile{pass}},
+		"company_expiry":   {company(fleet.ModeCompanyWorkProfile), []*fleet.Profile{pass}},
+		"managed_expiry":   {erasing, []*fleet.Profile{pass}},
+		"managed_log":      {logged(fleet.ModeFullyManaged, 8), nil},
+		"company_log":      {logged(fleet.ModeCompanyWorkProfile, 12), nil},
+		"company_log_old":  {logged(fleet.ModeCompanyWorkProfile, 11), nil},
 		"work_wifi": {work(), []*fleet.Profile{own, profileOf("office", fleet.TypeWiFi, `{"ssid":"Office","security":"personal","password":"correct horse"}`),
 			profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"peap","root":"root","server_names":"*.radius.example.org","proxy":"manual","proxy_host":"proxy.example.org"}`)}},
 		"work_identity":       {identified, []*fleet.Profile{own, key, mailByKey, wifiByKey}},

@@ -92,7 +92,7 @@ func (a *Android) newEntry(ctx context.Context, e *fleet.Enrolment) (*Entry, err
 	if now.Sub(rec.Sent.At) > policyFor {
 		rec.Sent.Digest = ""
 	}
-	r := &rendering{mode: e.Mode, ownership: e.Ownership, person: w.Person, facts: w.Facts, root: a.rootCertificate(), early: true}
+	r := &rendering{mode: e.Mode, ownership: e.Ownership, person: w.Person, frame: *w.Frame, root: a.rootCertificate(), early: true}
 	if err := a.send(ctx, conn, laneSetup, rec, r, w.Profiles, ""); err != nil {
 		var cannot *unrenderable
 		if !errors.As(err, &cannot) {

@@ -131,6 +131,9 @@ func (a *Android) hear(ctx context.Context, conn *connection, list []message) (d
 
 // notice deals with one notification.
 func (a *Android) notice(ctx context.Context, conn *connection, kind string, data []byte) error {
+	if kind == "USAGE_LOGS" {
+		return a.noteUsage(ctx, conn, data)
+	}
 	name, order := deviceNamed(kind, data)
 	if name == "" || enterpriseOf(name) != conn.account.Enterprise {
 		return nil // a test, nothing for us, or of another organisation

@@ -36,10 +36,11 @@ type rendering struct {
 	mode      fleet.Mode
 	ownership fleet.Ownership
 	person    *fleet.Person
-	facts     []fleet.FactKey // that may be taken
+	frame     fleet.Frame
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 	packed    map[fleet.ProfileID]fleet.PackedIdentity
+	notified  bool // Google notifies us: without, logs reach nobody
 	early     bool // before there is a device: nothing that needs a certificate can be said yet
 }
 
@@ -49,7 +50,7 @@ func (r *rendering) workProfile() bool {
 }
 
 func (r *rendering) may(keys ...fleet.FactKey) bool {
-	return slices.ContainsFunc(keys, func(k fleet.FactKey) bool { return slices.Contains(r.facts, k) })
+	return slices.ContainsFunc(keys, func(k fleet.FactKey) bool { return slices.Contains(r.frame.Facts, k) })
 }
 
 // renderers say what each type of profile adds to a policy.
@@ -84,6 +85,9 @@ func (r *rendering) base() tree {
 		"statusReportingSettings": reports,
 		"playStoreMode":           "WHITELIST", // apps that are wanted no longer are taken off the device by Google
 	}
+	if r.logsNetwork() {
+		t["usageLog"] = map[string]any{"enabledLogTypes": []any{"NETWORK_ACTIVITY_LOGS"}}
+	}
 	switch r.mode {
 	case fleet.ModeWorkProfile: // left out, unknown sources would be forbidden on the person's side too
 		t["advancedSecurityOverrides"] = map[string]any{"untrustedAppsPolicy": "ALLOW_INSTALL_IN_PERSONAL_PROFILE_ONLY", "developerSettings": "DEVELOPER_SETTINGS_ALLOWED"}
@@ -108,6 +112,7 @@ func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
 		}
 		overlay(t, part)
 	}
+	r.enforce(t)
 	t.finish()
 	return t, nil
 }

@@ -2,13 +2,6 @@ package android
 
 import "muster/appliance/fleet"
 
-// Days after which Android itself blocks work, and then wipes, while the password does not meet the rules. Left out, Google would wipe after ten days.
-// Where only a factory reset is possible the wipe lies as far off as can be: it should be a person's decision.
-const (
-	wipeAfterDays      = 30
-	wipeAfterDaysReset = 300
-)
-
 // passcode renders password rules (PasswordRequirements). On a personal device a length can be asked of the work profile only: since Android 12 the
 // device as a whole knows but three degrees, of which "medium" asks for four characters without a pattern.
 func (r *rendering) passcode(p *fleet.Profile) (tree, error) {
@@ -37,14 +30,10 @@ func (r *rendering) passcode(p *fleet.Profile) (tree, error) {
 		rule["maximumFailedPasswordsForWipe"] = n
 	}
 	scopes := map[string]any{"SCOPE_DEVICE": rule}
-	wipe := wipeAfterDaysReset
 	if r.workProfile() {
 		scopes = map[string]any{"SCOPE_PROFILE": rule, "SCOPE_DEVICE": map[string]any{"passwordQuality": degree(v)}}
-		wipe = wipeAfterDays
 	}
 	t["passwordPolicies"] = scopes
-	t["policyEnforcementRules"] = map[string]any{"passwordPolicies": map[string]any{
-		"blockAction": map[string]any{"blockAfterDays": 0}, "wipeAction": map[string]any{"wipeAfterDays": wipe}}}
 	return t, nil
 }
 

@@ -53,6 +53,8 @@ func ReasonCodes() map[string][]string {
 		"android.do.connect": nil, "android.do.sign-up": nil, "android.do.network": nil, "android.do.key": nil, "android.do.api": nil, "android.do.role": nil,
 		"android.do.topic": nil, "android.do.quota": nil, "android.do.usage": nil, "android.do.wait": nil,
 
+		"android.expiry.profile": {"days"}, "android.expiry.reset": {"days"}, "android.expiry.late": {"days"},
+
 		"android.gap.personal": nil, "android.gap.personal-12": nil, "android.gap.mode": nil, "android.gap.company": nil,
 	}
 	for _, code := range commandErrors {

@@ -148,12 +148,8 @@ func (t *turn) deliver(ctx context.Context, o *fleet.Order) (*fleet.Answer, erro
 	if o.Step.Kind == fleet.StepInstall {
 		unit, profiles = o.Step.Unit.Version, o.Profiles
 	}
-	facts, err := t.a.fleet.Permitted(ctx, o.Device)
-	if err != nil {
-		return nil, err
-	}
-	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, facts: facts, root: t.a.rootCertificate(), packed: o.Packed}
-	err = t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
+	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, notified: t.conn.account.Subscription != "", root: t.a.rootCertificate(), packed: o.Packed}
+	err := t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
 	if ans := refusedPolicy(o.ID, err); ans != nil {
 		t.a.log.Error("policy not delivered", "device", t.rec.DeviceID, "err", err)
 		return ans, nil

@@ -14,11 +14,11 @@ const unitPolicy = "policy"
 // Marker is what reading back gives when a unit's version is on the device.
 func (a *Android) Marker(u fleet.Unit) string { return u.Version }
 
-// Compose puts all that is wanted of a device into its policy.
+// RendersFrame says that a policy also tells what may be reported, and what the device does by itself.
+func (a *Android) RendersFrame(*fleet.Device) bool { return true }
+
+// Compose puts all that is wanted of a device into its policy. There is one even where no profile is wanted.
 func (a *Android) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
-	if len(wanted) == 0 {
-		return nil
-	}
 	u := fleet.Unit{Key: unitPolicy, Channel: fleet.DeviceChannel}
 	for _, p := range wanted {
 		u.Profiles = append(u.Profiles, p.ID)

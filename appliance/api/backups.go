@@ -19,7 +19,7 @@ type recoveryProof struct {
 }
 
 type releaseBody struct {
-	Removals int `json:"removals"` // the count of the list that was looked at
+	List string `json:"list"` // as GET /restored gave it with what was looked at
 }
 
 type adoptBody struct {
@@ -83,7 +83,7 @@ var backupRoutes = []route{
 			if err != nil {
 				return nil, err
 			}
-			return none(c.Fleet.Release(ctx, c.Actor, b.Removals))
+			return none(c.Fleet.Release(ctx, c.Actor, b.List))
 		}},
 	{Method: "POST", Path: "/restored/unknown/{fingerprint}", Tag: "backups", Summary: "Adopt a device that has our certificate and no record", In: adoptBody{}, Out: fleet.Device{},
 		Do: func(ctx context.Context, c *call) (any, error) {

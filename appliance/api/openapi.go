@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"muster/appliance/fleet"
 	"time"
 )
 
@@ -91,6 +93,25 @@ func operationID(rt route) string {
 	return id
 }
 
+// choices are the values that a named string may have, so that a caller need not guess them.
+var choices = map[reflect.Type]any{
+	reflect.TypeFor[fleet.Platform]():    []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS, fleet.Windows, fleet.Android},
+	reflect.TypeFor[fleet.Mode]():        []fleet.Mode{fleet.ModeDevice, fleet.ModeWorkProfile, fleet.ModeCompanyWorkProfile, fleet.ModeFullyManaged, fleet.ModeKiosk},
+	reflect.TypeFor[fleet.Ownership]():   []fleet.Ownership{fleet.Personal, fleet.Corporate},
+	reflect.TypeFor[fleet.ProfileType](): profileTypes(),
+	reflect.TypeFor[fleet.ActionType]():  []fleet.ActionType{fleet.ActRetire, fleet.ActWipe, fleet.ActDelete, fleet.ActLock, fleet.ActClearPasscode, fleet.ActRestart, fleet.ActSync, fleet.ActQuery},
+	reflect.TypeFor[fleet.ProfileStatusCode](): []fleet.ProfileStatusCode{fleet.StatusPending, fleet.StatusSucceeded, fleet.StatusError, fleet.StatusConflict,
+		fleet.StatusNotApplicable, fleet.StatusWaitsPerson, fleet.StatusRemoving, fleet.StatusRemoved},
+}
+
+func profileTypes() []fleet.ProfileType {
+	var out []fleet.ProfileType
+	for _, d := range fleet.ProfileTypes() {
+		out = append(out, d.Type)
+	}
+	return out
+}
+
 // schemaOf describes a Go type as JSON Schema, the way encoding/json writes it. Named structs become components.
 func schemaOf(t reflect.Type, schemas map[string]any) any {
 	switch {
@@ -98,6 +119,10 @@ func schemaOf(t reflect.Type, schemas map[string]any) any {
 		return map[string]any{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[time.Duration]():
 		return map[string]any{"type": "integer", "description": "nanoseconds"}
+	case t == reflect.TypeFor[fleet.Span]():
+		return map[string]any{"type": "string", "pattern": "^[1-9][0-9]*[dhms]$", "description": "a number of days, hours, minutes or seconds"}
+	case choices[t] != nil:
+		return map[string]any{"type": "string", "enum": choices[t]}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return map[string]any{}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"muster/appliance/fleet"
 	"muster/ui/words"
@@ -79,6 +80,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case p.Status == http.StatusInternalServerError:
 		s.Logger.Error("api", "method", r.Method, "path", r.URL.Path, "err", err)
 		p.Detail = s.say(lang, fleet.Why("internal"))
+	case p.Status == http.StatusBadRequest:
+		p.Code = "request.unreadable"
+		p.Detail = s.say(lang, fleet.Why(p.Code, "why", strings.TrimPrefix(err.Error(), errBadRequest.Error()+": ")))
 	default:
 		p.Detail = err.Error()
 	}

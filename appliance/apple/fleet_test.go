@@ -558,7 +558,7 @@ func TestChangeWakesTheDevice(t *testing.T) {
 	}
 	before := pushes()
 	w.mailSet()
-	for deadline := time.Now().Add(20 * time.Second); pushes() == before; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); pushes() == before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no push came")
 		}

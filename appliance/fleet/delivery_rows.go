@@ -9,14 +9,20 @@ import (
 
 // refreshDeliveries derives the status rows of one device anew from what is wanted of it and what it reported.
 func (f *Fleet) refreshDeliveries(tx store.Tx, d *Device) error {
+	_, err := f.rederive(tx, d)
+	return err
+}
+
+// rederive is refreshDeliveries, and gives the situation that the rows follow from; nil where no module serves the platform.
+func (f *Fleet) rederive(tx store.Tx, d *Device) (*situation, error) {
 	if f.modules[d.Platform] == nil {
-		return nil
+		return nil, nil
 	}
 	s, err := f.situationFor(tx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.keepRows(tx, s)
+	return s, f.keepRows(tx, s)
 }
 
 // keepRows stores the status rows of a situation and drops those of profiles that are neither wanted nor were ever there.

@@ -81,6 +81,7 @@ type Order struct {
 	Secrets     map[ProfileID]string         // certificate challenges of identity profiles in Unit
 	Packed      map[ProfileID]PackedIdentity // of those that are sent with their key
 	Renewal     string                       // challenge for StepRenew
+	Frame       *Frame                       // of units, where the platform renders it
 	Facts       []FactKey                    // for QueryDevice and QuerySecurity: what may be taken; nothing else may be asked
 	ManagedOnly bool                         // for app and certificate lists (D3)
 }

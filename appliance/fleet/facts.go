@@ -100,6 +100,28 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 	return facts.Put(tx, sheet)
 }
 
+// dropUnallowed forgets the facts that may be kept of a device no longer.
+func (f *Fleet) dropUnallowed(tx store.Tx, d *Device) error {
+	s, err := f.settings(tx)
+	if err != nil {
+		return err
+	}
+	sheet, err := factsOf(tx, d.ID)
+	if err != nil {
+		return err
+	}
+	on, had := switchesFor(s, d.Switches, d.Ownership), len(sheet.Facts)
+	for k := range sheet.Facts {
+		if !Allowed(k, d.Target(), on) {
+			delete(sheet.Facts, k)
+		}
+	}
+	if len(sheet.Facts) == had {
+		return nil
+	}
+	return facts.Put(tx, sheet)
+}
+
 func factsOf(tx store.Tx, d DeviceID) (*factSheet, error) {
 	sheet, err := facts.Get(tx, string(d))
 	if errors.Is(err, store.ErrNotFound) {

@@ -181,11 +181,17 @@ func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
 	if err := f.retag(tx, d); err != nil {
 		return err
 	}
+	if c.Why == "frame" {
+		if err := f.dropUnallowed(tx, d); err != nil {
+			return err
+		}
+	}
 	before, err := deliveryRows(tx, d.ID)
 	if err != nil {
 		return err
 	}
-	if err := f.refreshDeliveries(tx, d); err != nil {
+	s, err := f.rederive(tx, d)
+	if err != nil {
 		return err
 	}
 	if d.State != Managed && d.State != Enrolling {
@@ -195,7 +201,8 @@ func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
 	if err != nil {
 		return err
 	}
-	if slices.EqualFunc(before, after, func(x, y *delivery) bool {
+	owed := s != nil && s.frame != nil && len(s.planInstalls()) > 0 // another frame shows in no row when no profile is wanted
+	if !owed && slices.EqualFunc(before, after, func(x, y *delivery) bool {
 		return x.Profile == y.Profile && x.Status == y.Status && x.Revision == y.Revision
 	}) {
 		return nil

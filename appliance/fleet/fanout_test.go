@@ -218,7 +218,7 @@ func TestRunFanOut(t *testing.T) {
 	go func() { done <- w.RunFanOut(ctx) }()
 	p := w.profile(TypePasscode, nil)
 	w.assign(p, all(ToAllDevices))
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !w.asked()[d.ID] {
 		select {
 		case <-deadline:

@@ -22,6 +22,8 @@ type Config struct {
 
 	BackupDir string // where backups are written; "" = none can be made
 	Version   string // of the program, for the heads of backups
+
+	GoogleStandIn string // address of what stands in for Google in tests and the demo; "" = none
 }
 
 // Fleet is the domain. It is safe for concurrent use.
@@ -49,6 +51,8 @@ type Fleet struct {
 	needSources []NeedSource
 	tls         TLSKeeper  // nil in tests of the domain alone
 	lockedTLS   *ServerTLS // given as flags
+
+	googleStandIn string
 }
 
 // New makes a Fleet over an open store. Use adds platforms before anything is served.
@@ -56,7 +60,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version, googleStandIn: c.GoogleStandIn,
 		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
 	if f.now == nil {
 		f.now = time.Now

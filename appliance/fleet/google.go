@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,13 +102,13 @@ func (f *Fleet) SaveGoogle(ctx context.Context, a Actor, in GoogleInput) (*Googl
 	case GoogleOwn:
 		if secret = strings.TrimSpace(in.KeyFile); secret != "" {
 			if len(secret) > googleKeyMost || json.Unmarshal([]byte(secret), &key) != nil || key.Type != "service_account" ||
-				key.ClientEmail == "" || !strings.Contains(key.Key, "PRIVATE KEY") || !safeURL(key.TokenURI) {
+				key.ClientEmail == "" || !strings.Contains(key.Key, "PRIVATE KEY") || !GoogleToken(key.TokenURI, f.googleStandIn) {
 				bad.put("key_file", "google.key-file")
 			}
 		}
 	case GoogleRelay:
 		secret = strings.TrimSpace(in.RelaySecret)
-		if !safeURL(in.RelayURL) {
+		if !f.relayURL(in.RelayURL) {
 			bad.put("relay_url", "input.https")
 		}
 		bad.line("relay_secret", secret, 0, 1000)
@@ -178,13 +180,36 @@ func (f *Fleet) keepGoogle(tx store.Tx, a Actor, before any, r *googleRecord) er
 	return f.recordSave(tx, a, "google-account", r.Project, nil, before, r.GoogleAccount)
 }
 
-// safeURL takes https addresses, and http ones of this machine.
-func safeURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.User != nil || u.Host == "" || u.Fragment != "" || u.RawQuery != "" {
+// googleTokenHosts are where Google exchanges assertions for tokens. A key file of whatever age names one of them.
+var googleTokenHosts = []string{"oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com"}
+
+// GoogleToken says whether an assertion may be sent to an address that a key file names: to Google, or to the stand-in that a demonstration
+// speaks to ("" = none). A file that names another place would send that place what opens the account, and us to whatever it likes.
+func GoogleToken(address, standIn string) bool {
+	u, ok := plainURL(address)
+	if !ok || u.Scheme != "https" {
 		return false
 	}
-	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost" || u.Hostname() == "::1")
+	if s, err := url.Parse(standIn); err == nil && standIn != "" && u.Host == s.Host {
+		return true
+	}
+	return slices.Contains(googleTokenHosts, strings.TrimSuffix(strings.ToLower(u.Host), ":443"))
+}
+
+// relayURL takes https addresses, and beside a stand-in for Google http ones of this machine.
+func (f *Fleet) relayURL(s string) bool {
+	u, ok := plainURL(s)
+	if !ok {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || f.googleStandIn != "" && u.Scheme == "http" && ip != nil && ip.IsLoopback()
+}
+
+// plainURL reads an address that holds no user, query or fragment.
+func plainURL(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	return u, err == nil && u.User == nil && u.Host != "" && u.Fragment == "" && u.RawQuery == ""
 }
 
 // resourceName checks "kind/id", or "kind/id/kind/id".

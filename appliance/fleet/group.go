@@ -195,11 +195,16 @@ func sameRule(a, b *Rule) bool {
 }
 
 // noteRuleChange tells the fan-out of a group whose members may be quite different now: those that were in it are known to nobody, so all
-// devices are looked at, if anything is assigned to the group at all.
+// devices are looked at, if anything is assigned to the group, or a rule is about it, at all.
 func (f *Fleet) noteRuleChange(tx store.Tx, id GroupID) error {
 	n, err := assignments.Count(tx, store.Query{Index: "group", Value: string(id), Limit: 1})
-	if err != nil || n == 0 {
+	if err != nil {
 		return err
+	}
+	if n == 0 {
+		if n, err = staleRules.Count(tx, store.Query{Index: "group", Value: string(id), Limit: 1}); err != nil || n == 0 {
+			return err
+		}
 	}
 	return f.noteChange(tx, changeScope{All: true, Why: "group"})
 }

@@ -33,7 +33,7 @@ func (f *Fleet) handOver(tx store.Tx, x *exchange, ch *channelReport, diff *diff
 		rec = &orderRecord{ID: OrderID(store.NewID()), Device: s.device.ID, Enrolment: s.device.Enrolment, Channel: x.c.Channel, Step: step, Sent: now}
 	}
 	rec.Tries++
-	o := &Order{ID: rec.ID, Step: step, Device: s.device, Person: s.person}
+	o := &Order{ID: rec.ID, Step: step, Device: s.device, Person: s.person, Frame: s.frame}
 	if err := f.fill(tx, x, rec, o, again); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,7 +70,8 @@ type Restored struct {
 	Since    *time.Time    `json:"since,omitempty"`
 	Backup   *time.Time    `json:"backup,omitempty"`
 	Removals []HeldRemoval `json:"removals"`
-	Count    int           `json:"count"`          // of all removals: what Release is to be told
+	Count    int           `json:"count"`          // of all removals
+	List     string        `json:"list"`           // stands for exactly these removals: what Release is to be told
 	More     bool          `json:"more,omitempty"` // there are more removals than are listed
 	Unknown  []Stranger    `json:"unknown"`        // devices with our certificate and without a record
 }
@@ -109,29 +111,47 @@ func (f *Fleet) Restored(ctx context.Context, a Actor) (*Restored, error) {
 			return out, nil
 		}
 		out.Held, out.Since, out.Backup = true, &h.Since, &h.Backup
-		err = eachLeaving(tx, func(d *Device) (bool, error) {
+		out.List, err = heldRemovals(tx, func(d *Device, x *Action) {
 			if !sees(a, d.Tags) {
-				return true, nil
+				return
 			}
 			if out.Count++; len(out.Removals) == heldShown {
 				out.More = true
-				return true, nil
+				return
 			}
 			r := HeldRemoval{Device: d.ID, Name: d.Name, State: d.State, Deleted: d.Hidden}
-			open, err := openActions(tx, d.ID)
-			if err != nil {
-				return false, err
-			}
-			for _, x := range open {
-				if x.lifecycle() {
-					r.Action, r.By, r.Ordered = x.Type, x.By, x.Created
-				}
+			if x != nil {
+				r.Action, r.By, r.Ordered = x.Type, x.By, x.Created
 			}
 			out.Removals = append(out.Removals, r)
-			return true, nil
 		})
 		return out, err
 	})
+}
+
+// heldRemovals goes through the removals that wait, each with its order where there is one, and returns what stands for the list: as many other
+// devices, or other orders for the same ones, give another.
+func heldRemovals(tx store.Tx, fn func(*Device, *Action)) (string, error) {
+	list := sha256.New()
+	err := eachLeaving(tx, func(d *Device) (bool, error) {
+		open, err := openActions(tx, d.ID)
+		if err != nil {
+			return false, err
+		}
+		var order *Action
+		for _, x := range open {
+			if x.lifecycle() {
+				order = x
+			}
+		}
+		fmt.Fprintln(list, d.ID, d.State, d.Hidden)
+		if order != nil {
+			fmt.Fprintln(list, order.ID, order.Type)
+		}
+		fn(d, order)
+		return true, nil
+	})
+	return hexOf(list.Sum(nil)), err
 }
 
 // eachLeaving goes through the devices with a removal under way.
@@ -149,9 +169,9 @@ func eachLeaving(tx store.Tx, fn func(*Device) (bool, error)) error {
 	return nil
 }
 
-// Release ends the hold: what is on the list goes out, and what runs by itself runs again. count is how many removals the actor saw; when there are
-// others now, he has to look again.
-func (f *Fleet) Release(ctx context.Context, a Actor, count int) error {
+// Release ends the hold: what is on the list goes out, and what runs by itself runs again. seen is the List of the removals that the actor saw; when
+// others wait now, he has to look again.
+func (f *Fleet) Release(ctx context.Context, a Actor, seen string) error {
 	if err := mayRelease(a); err != nil {
 		return err
 	}
@@ -165,13 +185,11 @@ func (f *Fleet) Release(ctx context.Context, a Actor, count int) error {
 			return Refuse(ErrConflict, "restored.not-held")
 		}
 		ids = nil
-		if err := eachLeaving(tx, func(d *Device) (bool, error) {
-			ids = append(ids, d.ID)
-			return true, nil
-		}); err != nil {
+		list, err := heldRemovals(tx, func(d *Device, _ *Action) { ids = append(ids, d.ID) })
+		if err != nil {
 			return err
 		}
-		if len(ids) != count {
+		if list != seen {
 			return Refuse(ErrConflict, "restored.other-list")
 		}
 		if err := tx.Delete(keyHeld); err != nil {

@@ -67,7 +67,7 @@ func TestHostileTextInOneLineFields(t *testing.T) {
 			return string(p.Tags[0]), nil
 		}},
 		{"organisation", "organisation", func(_ int, text string) (string, error) {
-			s, err := h.SaveSettings(ctx, h.owner, Settings{Organisation: text, Language: "en", URL: "https://m.example.org", DoorDays: 30, FactsEvery: 24 * time.Hour, RenewBefore: 60 * 24 * time.Hour})
+			s, err := h.SaveSettings(ctx, h.owner, Settings{Organisation: text, Language: "en", URL: "https://m.example.org", DoorDays: 30, FactsEvery: Span(24 * time.Hour), RenewBefore: Span(60 * 24 * time.Hour)})
 			if err != nil {
 				return "", err
 			}

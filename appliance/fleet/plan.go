@@ -18,6 +18,7 @@ type situation struct {
 	unfit    []Unfit
 	units    []Unit    // what is wanted, versioned; blocked profiles are left out
 	parts    []part    // what units were composed of
+	frame    *Frame    // nil where the platform does not render it
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
 	settings *Settings
@@ -201,14 +202,14 @@ func dueFrom(notBefore, notAfter time.Time, before time.Duration) time.Time {
 
 func (s *situation) renewBefore() time.Duration {
 	if s.settings.RenewBefore > 0 {
-		return s.settings.RenewBefore
+		return time.Duration(s.settings.RenewBefore)
 	}
 	return 60 * 24 * time.Hour
 }
 
 func (s *situation) factsEvery() time.Duration {
 	if s.settings.FactsEvery > 0 {
-		return s.settings.FactsEvery
+		return time.Duration(s.settings.FactsEvery)
 	}
 	return 24 * time.Hour
 }

@@ -35,6 +35,13 @@ func jobReasonCodes() map[string][]string {
 		"rule.skip-no-removal": nil,
 		"rule.skip-erase-only": nil,
 
+		// What acts where.
+		"rule.device.nothing":   nil,
+		"rule.server.spares":    nil,
+		"rule.server.deletes":   {"days"},
+		"rule.server.erases":    {"days"},
+		"rule.server.withdraws": {"days"},
+
 		// What became of a device in a run.
 		"rule.gone":       nil,
 		"rule.answered":   {"at"},

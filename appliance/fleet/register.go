@@ -36,6 +36,7 @@ type FactDeclaration struct {
 	Ownership []Ownership `json:"ownership,omitempty"`  // from which ownership it may be taken; empty with empty Platforms
 	Switch    string      `json:"switch"`               // settings switch that must be on as well, and named in the accepted terms; "" = none
 	SwitchFor []Ownership `json:"switch_for,omitempty"` // whom the switch concerns; the others need none. Empty = all
+	Accepted  bool        `json:"accepted,omitempty"`   // also of a corporate device it is taken only if the terms accepted for it named it
 	Kind      string      `json:"kind"`                 // text, number, bytes, bool, time, list
 	Why       string      `json:"why"`                  // word key of the reason
 }
@@ -78,8 +79,8 @@ func Allowed(k FactKey, t Target, switches map[string]bool) bool {
 	return !d.needsSwitch(t.Ownership) || switches[d.Switch]
 }
 
-// switchesFor says which switches count for a device. A corporate one follows the settings; on a personal one a switch counts only if
-// its person has accepted every fact that it stands for (D2).
+// switchesFor says which switches count for a device. A corporate one follows the settings; on a personal one, and for facts of which everybody is to be
+// told beforehand, a switch counts only if every fact that it stands for was accepted (D2).
 func switchesFor(s *Settings, accepted []FactKey, o Ownership) map[string]bool {
 	on := map[string]bool{}
 	for i := range register {
@@ -88,7 +89,7 @@ func switchesFor(s *Settings, accepted []FactKey, o Ownership) map[string]bool {
 			continue
 		}
 		was, seen := on[d.Switch]
-		now := s.Switches[d.Switch] && (o != Personal || slices.Contains(accepted, d.Key))
+		now := s.Switches[d.Switch] && (o != Personal && !d.Accepted || slices.Contains(accepted, d.Key))
 		on[d.Switch] = now && (was || !seen)
 	}
 	return on
@@ -129,5 +130,5 @@ func NeverCollected(t Target) []string {
 
 // settingSwitches are the switches that an administrator may set.
 func settingSwitches() []string {
-	return []string{SwitchPhoneNumber, SwitchCarrier, SwitchMAC, SwitchManagedApps, SwitchDeviceQuery}
+	return []string{SwitchPhoneNumber, SwitchCarrier, SwitchMAC, SwitchManagedApps, SwitchDeviceQuery, SwitchNetworkUse}
 }

@@ -8,6 +8,7 @@ const (
 	SwitchMAC         = "mac"
 	SwitchManagedApps = "managed-apps"
 	SwitchDeviceQuery = "device-query" // of corporate PCs (D8)
+	SwitchNetworkUse  = "network-use"  // of corporate Androids (D10)
 	SwitchLostMode    = "lost-mode"
 )
 
@@ -75,6 +76,7 @@ const (
 	FactOwnership         FactKey = "device-ownership"  // as the invitation said
 	FactIdentity          FactKey = "device-identities" // certificates issued for the device
 	FactSecurityPatch     FactKey = "security-patch"    // of Android: date of its security updates
+	FactNetworkUse        FactKey = "network-use"       // of Android: how often which app spoke to the network; never to whom
 	FactPosture           FactKey = "security-posture"  // of Android: whether Google takes the system to be genuine
 )
 
@@ -168,6 +170,7 @@ var register = []FactDeclaration{
 	{Key: FactManagedCerts, Category: CategoryDevice, Required: true, Platforms: everyKind, Ownership: everyone, Kind: "list", Why: "why.delivered"},
 	{Key: FactApps, Category: CategoryApps, Platforms: handed, Ownership: corporates, Kind: "list", Why: "why.apps"},
 	{Key: FactManagedApps, Category: CategoryManaged, Platforms: handed, Ownership: everyone, Switch: SwitchManagedApps, SwitchFor: personals, Kind: "list", Why: "why.apps"},
+	{Key: FactNetworkUse, Category: CategoryApps, Platforms: []Platform{Android}, Ownership: corporates, Switch: SwitchNetworkUse, Accepted: true, Kind: "list", Why: "why.network-use"},
 
 	// About people.
 	{Key: "person.name", Category: CategoryUser, Required: true, Kind: "text", Why: "why.person"},

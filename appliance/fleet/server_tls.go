@@ -174,8 +174,8 @@ func (f *Fleet) SaveServerTLS(ctx context.Context, a Actor, in ServerTLS) (Serve
 	}
 	if in.EABKeyID == "" {
 		in.EABKey = ""
-	} else if in.EABKey == "" && in.EABKeyID == old.EABKeyID {
-		in.EABKey = old.EABKey
+	} else if in.EABKey == "" && in.EABKeyID == old.EABKeyID && in.Directory == old.Directory {
+		in.EABKey = old.EABKey // with which one authority knows us: another one gets nothing made with it
 	}
 	in.EABSet = in.EABKey != ""
 	if err := checkServerTLS(&in).refuse("settings.invalid"); err != nil {

@@ -59,7 +59,7 @@ type Beforehand struct {
 	Device    *Device    // as it will be, without id
 	Person    *Person    // nil without one; shared, not to be changed
 	Profiles  []*Profile // in the order of delivery; shared, not to be changed
-	Facts     []FactKey  // that may be taken
+	Frame     *Frame
 }
 
 // WantedBeforehand says what is wanted of the device of an enrolment. A device that has enrolled is asked about like any other: ErrConflict.
@@ -78,13 +78,12 @@ func (f *Fleet) WantedBeforehand(ctx context.Context, id EnrolmentID) (*Beforeha
 		case e.Device != "":
 			return nil, Refuse(ErrConflict, "ticket.enrolled")
 		}
-		s, err := f.settings(tx)
-		if err != nil {
-			return nil, err
-		}
 		d := &Device{Enrolment: e.ID, Person: e.Person, Platform: e.Platform, Mode: e.Mode, Ownership: e.Ownership, Tags: e.Tags,
 			Switches: e.Switches, State: Enrolling}
-		out := &Beforehand{Enrolment: e, Device: d, Facts: permitted(s, d)}
+		out := &Beforehand{Enrolment: e, Device: d}
+		if out.Frame, err = f.frame(tx, d); err != nil {
+			return nil, err
+		}
 		if e.Person != "" {
 			if out.Person, err = people.Get(tx, string(e.Person)); err != nil {
 				return nil, notFound(err, "person")
@@ -114,17 +113,6 @@ func permitted(s *Settings, d *Device) []FactKey {
 		}
 	}
 	return out
-}
-
-// Permitted are all facts that may be taken from a device now.
-func (f *Fleet) Permitted(ctx context.Context, d *Device) ([]FactKey, error) {
-	return viewed(ctx, f, func(tx store.Tx) ([]FactKey, error) {
-		s, err := f.settings(tx)
-		if err != nil {
-			return nil, err
-		}
-		return permitted(s, d), nil
-	})
 }
 
 // StateOfEnrolment says how an enrolment stands: its record, and its device where there is one under it; ErrNoRecord when nobody knows of it.

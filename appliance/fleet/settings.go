@@ -27,8 +27,8 @@ type Settings struct {
 	SCEPSingle   bool            `json:"scep_single"`  // offer only the exchange certificate, for SCEP clients that cannot take a bundle
 	Switches     map[string]bool `json:"switches"`     // optional facts of personal devices: phone-number, carrier, mac, managed-apps ...
 	DoorDays     int             `json:"door_days"`    // how long a removed device's identity may still fetch its removal (default 30)
-	FactsEvery   time.Duration   `json:"facts_every"`  // how often facts are asked anew (default 24 h)
-	RenewBefore  time.Duration   `json:"renew_before"` // identities are renewed this long before their end (default 60 days)
+	FactsEvery   Span            `json:"facts_every"`  // how often facts are asked anew (default 24 h)
+	RenewBefore  Span            `json:"renew_before"` // identities are renewed this long before their end (default 60 days)
 	AuditDays    int             `json:"audit_days"`   // 0 = kept for ever
 	Locked       []string        `json:"locked,omitempty"`
 	Version      int             `json:"version"`
@@ -36,7 +36,7 @@ type Settings struct {
 
 // defaultSettings are those of a new appliance.
 func defaultSettings() Settings {
-	return Settings{Language: "en", SignMessages: true, SignProfiles: true, DoorDays: 30, FactsEvery: 24 * time.Hour, RenewBefore: 60 * 24 * time.Hour}
+	return Settings{Language: "en", SignMessages: true, SignProfiles: true, DoorDays: 30, FactsEvery: Span(24 * time.Hour), RenewBefore: Span(60 * 24 * time.Hour)}
 }
 
 // clone copies the settings so that nobody writes into a shared map.
@@ -163,6 +163,11 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 			return nil, err
 		}
 		f.publish(tx, "settings", "")
+		if !maps.Equal(before.Switches, s.Switches) {
+			if err := f.frameChanged(tx); err != nil {
+				return nil, err
+			}
+		}
 		s.Locked = slices.Clone(old.Locked)
 		if s.DeviceURL == "" {
 			s.DeviceURL = s.URL
@@ -201,8 +206,8 @@ func checkSettings(s *Settings) faults {
 		}
 	}
 	bad.between("door_days", s.DoorDays, 1, 365)
-	bad.between("facts_every", int(s.FactsEvery/time.Hour), 1, 24*30)
-	bad.between("renew_before", int(s.RenewBefore/(24*time.Hour)), 7, 180)
+	bad.between("facts_every", int(time.Duration(s.FactsEvery)/time.Hour), 1, 24*30)
+	bad.between("renew_before", int(time.Duration(s.RenewBefore)/(24*time.Hour)), 7, 180)
 	if s.AuditDays != 0 {
 		bad.between("audit_days", s.AuditDays, 30, 3650)
 	}

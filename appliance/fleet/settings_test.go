@@ -35,8 +35,8 @@ func TestSettingsBounds(t *testing.T) {
 		{"unknown switch", func(s *Settings) { s.Switches = map[string]bool{"imei": true} }, "switches", "input.unknown"},
 		{"lost mode is no setting", func(s *Settings) { s.Switches = map[string]bool{SwitchLostMode: true} }, "switches", "input.unknown"},
 		{"no door", func(s *Settings) { s.DoorDays = 0 }, "door_days", "input.range"},
-		{"facts every second", func(s *Settings) { s.FactsEvery = time.Second }, "facts_every", "input.range"},
-		{"renewal after the end", func(s *Settings) { s.RenewBefore = 400 * 24 * time.Hour }, "renew_before", "input.range"},
+		{"facts every second", func(s *Settings) { s.FactsEvery = Span(time.Second) }, "facts_every", "input.range"},
+		{"renewal after the end", func(s *Settings) { s.RenewBefore = Span(400 * 24 * time.Hour) }, "renew_before", "input.range"},
 		{"log kept a day", func(s *Settings) { s.AuditDays = 1 }, "audit_days", "input.range"},
 		{"a megabyte", func(s *Settings) { s.URL = "https://" + strings.Repeat("a", 1<<20) }, "url", "input.too-long"},
 	}
@@ -164,4 +164,26 @@ func TestScopedAdministratorLeavesTheHouseAlone(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+// The key by which one certificate authority knows us is not used with another, whose address somebody wrote in its place.
+func TestAccountKeyStaysWithItsAuthority(t *testing.T) {
+	h := newHouse(t)
+	in := ServerTLS{Mode: TLSACME, Directory: "https://ca.example/acme", EABKeyID: "noordhaven", EABKey: strings.Repeat("k", 32)}
+	save := func() error { _, err := h.SaveServerTLS(t.Context(), h.owner, in); return err }
+	if err := save(); err != nil {
+		t.Fatal(err)
+	}
+	in.EABKey = ""
+	if err := save(); err != nil {
+		t.Errorf("the same authority, the key not typed again: %v", err)
+	}
+	in.Directory = "https://evil.example/acme"
+	wantField(t, save(), "eab_key", "tls.eab-key")
+	in.Mode = TLSInternal // and not in two steps either
+	if err := save(); err != nil {
+		t.Fatal(err)
+	}
+	in.Mode = TLSACME
+	wantField(t, save(), "eab_key", "tls.eab-key")
 }

@@ -105,6 +105,11 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
 	}
+	if f.framed(d) {
+		if s.frame, err = f.frame(tx, d); err != nil {
+			return nil, err
+		}
+	}
 	s.compose(module)
 	s.queries = f.askable(s, module)
 	return s, nil
@@ -226,8 +231,8 @@ func (s *situation) compose(m Module) {
 	s.units, s.parts = units, parts
 }
 
-// version is a hash of all that a unit is rendered from: its profiles' versions, the person's attributes that they take, and certificate
-// generations. Never of rendered bytes: those hold fresh secrets each time.
+// version is a hash of all that a unit is rendered from: its profiles' versions, the person's attributes that they take, certificate
+// generations, and the frame where the platform renders it. Never of rendered bytes: those hold fresh secrets each time.
 func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 	type part struct {
 		ID         ProfileID
@@ -240,7 +245,8 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 		Channel Channel
 		Parts   []part
 		Person  []string
-	}{Key: u.Key, Channel: u.Channel}
+		Frame   *Frame `json:",omitempty"`
+	}{Key: u.Key, Channel: u.Channel, Frame: s.frame}
 	personal := false
 	for _, id := range u.Profiles {
 		x := part{ID: id}

@@ -20,6 +20,11 @@ func (f *Fleet) StaleRuns(ctx context.Context, a Actor, rule StaleRuleID, q List
 	}
 	err := f.db.View(ctx, func(tx store.Tx) (err error) {
 		out.Items, out.Next, err = pageOf(tx, staleRuns, sq, pageLimit(q.Limit), func(*StaleRun) (bool, error) { return true, nil })
+		for _, r := range out.Items {
+			if err == nil {
+				err = f.narrowRun(tx, a, r)
+			}
+		}
 		return err
 	})
 	return out, err
@@ -32,8 +37,48 @@ func (f *Fleet) StaleRun(ctx context.Context, a Actor, id StaleRunID) (*StaleRun
 	}
 	return viewed(ctx, f, func(tx store.Tx) (*StaleRun, error) {
 		r, err := staleRuns.Get(tx, string(id))
-		return r, notFound(err, "rule-run")
+		if err != nil {
+			return nil, notFound(err, "rule-run")
+		}
+		return r, f.narrowRun(tx, a, r)
 	})
+}
+
+// narrowRun leaves in a run's counts only what lies within the actor's scope; Covered is then as it is now.
+func (f *Fleet) narrowRun(tx store.Tx, a Actor, r *StaleRun) (err error) {
+	if a.AllTags {
+		return nil
+	}
+	r.Devices, r.Left, r.Outcomes = 0, 0, map[string]int{}
+	if err := staleRunDevices.Each(tx, ofRun(r.ID), func(d *StaleRunDevice) (bool, error) {
+		seen, err := seesRow(tx, a, d)
+		if !seen || err != nil {
+			return true, err
+		}
+		r.Devices++
+		r.Outcomes[d.Outcome]++
+		if d.Verdict.Living && d.Outcome == OutcomeOpen {
+			r.Left++
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	r.Covered, err = f.population(tx, a, &r.Rule)
+	return err
+}
+
+// seesRow says whether a device of a run lies within the actor's scope: by the tags that it has now, or by those that it had when it was put on record
+// once it is gone.
+func seesRow(tx store.Tx, a Actor, row *StaleRunDevice) (bool, error) {
+	if a.AllTags {
+		return true, nil
+	}
+	d, err := devices.Get(tx, string(row.Verdict.Device))
+	if err == nil {
+		return sees(a, d.Tags), nil
+	}
+	return sees(a, row.Verdict.Tags), ignoreAbsent(err)
 }
 
 // StaleRunDevices lists the devices of a run with their outcomes, within the actor's scope.
@@ -45,7 +90,7 @@ func (f *Fleet) StaleRunDevices(ctx context.Context, a Actor, id StaleRunID, q L
 	sq := ofRun(id)
 	sq.Cursor, sq.Reverse = q.Cursor, q.Reverse
 	err := f.db.View(ctx, func(tx store.Tx) (err error) {
-		out.Items, out.Next, err = pageOf(tx, staleRunDevices, sq, pageLimit(q.Limit), func(d *StaleRunDevice) (bool, error) { return sees(a, d.Verdict.Tags), nil })
+		out.Items, out.Next, err = pageOf(tx, staleRunDevices, sq, pageLimit(q.Limit), func(d *StaleRunDevice) (bool, error) { return seesRow(tx, a, d) })
 		return err
 	})
 	return out, err
@@ -104,7 +149,14 @@ func (f *Fleet) recordVerb(tx store.Tx, a Actor, verb string, run *StaleRun) err
 func (f *Fleet) TakeBackStale(ctx context.Context, a Actor, id StaleRunID, device DeviceID) error {
 	return f.db.Update(ctx, func(tx store.Tx) error {
 		row, err := staleRunDevices.Get(tx, staleRunDeviceID(id, device))
-		if err != nil || !sees(a, row.Verdict.Tags) {
+		if err != nil {
+			return notFound(err, "device")
+		}
+		seen, err := seesRow(tx, a, row)
+		if err != nil {
+			return err
+		}
+		if !seen {
 			return Refuse(ErrNotFound, "not-found", "what", "device")
 		}
 		if row.Outcome != OutcomeOrdered {

@@ -186,11 +186,14 @@ func (f *Fleet) silentDevices(tx store.Tx, r *StaleRule, now time.Time) ([]Stale
 	return out, err
 }
 
-// population counts the living devices that a rule covers.
-func (f *Fleet) population(tx store.Tx, r *StaleRule) (int, error) {
+// population counts the living devices within the actor's scope that a rule covers.
+func (f *Fleet) population(tx store.Tx, a Actor, r *StaleRule) (int, error) {
 	n := 0
 	if r.Group == "" {
 		err := deviceCounts.Each(tx, store.Query{}, func(c *deviceCount) (bool, error) {
+			if !sees(a, tagsOfKey(c.Tags)) {
+				return true, nil
+			}
 			for p, k := range c.Platform {
 				if len(r.Platforms) == 0 || slices.Contains(r.Platforms, p) {
 					n += k
@@ -201,7 +204,7 @@ func (f *Fleet) population(tx store.Tx, r *StaleRule) (int, error) {
 		return n, err
 	}
 	err := devices.Each(tx, store.Query{}, func(d *Device) (bool, error) {
-		if d.State.ended() {
+		if d.State.ended() || !sees(a, d.Tags) {
 			return true, nil
 		}
 		covered, err := f.covers(tx, r, d)
@@ -220,7 +223,7 @@ func (r *StaleRule) beyondShare(hits, covered int) bool { return hits*100 > r.Sh
 type StalePreview struct {
 	Rule     StaleRule      `json:"rule"`
 	At       time.Time      `json:"at"`
-	Covered  int            `json:"covered"` // living devices that the rule is about
+	Covered  int            `json:"covered"` // living devices within the actor's scope that the rule is about
 	Hits     int            `json:"hits"`
 	Skipped  int            `json:"skipped"`   // silent for as long, and left alone
 	NeedsYes bool           `json:"needs_yes"` // more than the share
@@ -256,7 +259,11 @@ func (f *Fleet) previewStale(ctx context.Context, a Actor, r *StaleRule, q ListQ
 	return viewed(ctx, f, func(tx store.Tx) (*StalePreview, error) {
 		p := &StalePreview{Rule: *r, At: f.now().UTC()}
 		var err error
-		if p.Covered, err = f.population(tx, r); err != nil {
+		if p.Covered, err = f.population(tx, a, r); err != nil {
+			return nil, err
+		}
+		covered, err := f.population(tx, Job("preview"), r)
+		if err != nil {
 			return nil, err
 		}
 		all, err := f.silentDevices(tx, r, p.At)
@@ -279,7 +286,7 @@ func (f *Fleet) previewStale(ctx context.Context, a Actor, r *StaleRule, q ListQ
 			}
 			seen = append(seen, v)
 		}
-		p.NeedsYes = r.beyondShare(living, p.Covered)
+		p.NeedsYes = r.beyondShare(living, covered) // a run is one for the whole house
 		slices.SortStableFunc(seen, func(x, y StaleVerdict) int {
 			switch {
 			case (x.Action == "") == (y.Action == ""):

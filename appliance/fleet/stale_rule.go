@@ -226,6 +226,11 @@ func (f *Fleet) saveStaleRule(ctx context.Context, a Actor, id StaleRuleID, in S
 			return nil, fmt.Errorf("save rule: %w", err)
 		}
 		f.publish(tx, "rule", string(r.ID))
+		if r.Kind == SyncExpiry {
+			if err := f.frameChanged(tx); err != nil {
+				return nil, err
+			}
+		}
 		return &r, f.recordSave(tx, a, "rule/"+string(r.ID), r.Name, nil, before, &r)
 	})
 }
@@ -247,6 +252,11 @@ func (f *Fleet) DeleteStaleRule(ctx context.Context, a Actor, id StaleRuleID) er
 			return err
 		}
 		f.publish(tx, "rule", string(id))
+		if r.Kind == SyncExpiry {
+			if err := f.frameChanged(tx); err != nil {
+				return err
+			}
+		}
 		return f.record(tx, a, "delete", "rule/"+string(id), r.Name, nil, r, nil)
 	})
 }
@@ -274,54 +284,6 @@ func (f *Fleet) StaleRules(ctx context.Context, a Actor, q ListQuery) (List[*Sta
 		return err
 	})
 	return out, err
-}
-
-// SyncExpiryDays is after how many days of silence access is withdrawn from a device, by the strictest rule that covers it; 0 = never. A platform
-// that can enforce it on the device itself renders this.
-func (f *Fleet) SyncExpiryDays(ctx context.Context, a Actor, id DeviceID) (int, error) {
-	return viewed(ctx, f, func(tx store.Tx) (int, error) {
-		d, err := f.deviceOf(tx, a, id, DevicesRead)
-		if err != nil {
-			return 0, err
-		}
-		days := 0
-		err = staleRules.Each(tx, store.Query{Index: "kind", Value: string(SyncExpiry)}, func(r *StaleRule) (bool, error) {
-			if r.Off || days != 0 && days <= r.Days {
-				return true, nil
-			}
-			covered, err := f.covers(tx, r, d)
-			if covered {
-				days = r.Days
-			}
-			return true, err
-		})
-		return days, err
-	})
-}
-
-// ExpiryEnforcer is what a Module also is when its devices withdraw access by themselves after SyncExpiryDays.
-type ExpiryEnforcer interface {
-	EnforcesSyncExpiry(p Platform) bool
-}
-
-// Enforcement says where a rule acts on a platform. The server acts everywhere.
-type Enforcement struct {
-	Platform Platform `json:"platform"`
-	OnDevice bool     `json:"on_device"`
-}
-
-// StaleEnforcement lists for each platform of a rule that is served here where it acts.
-func (f *Fleet) StaleEnforcement(r *StaleRule) []Enforcement {
-	var out []Enforcement
-	for _, p := range []Platform{IOS, IPadOS, MacOS, Windows, Android} {
-		m := f.modules[p]
-		if m == nil || len(r.Platforms) > 0 && !slices.Contains(r.Platforms, p) {
-			continue
-		}
-		e, can := m.(ExpiryEnforcer)
-		out = append(out, Enforcement{Platform: p, OnDevice: r.Kind == SyncExpiry && can && e.EnforcesSyncExpiry(p)})
-	}
-	return out
 }
 
 // noRuleNames refuses to delete a group that a rule is about: without it the rule would be about nobody, or about everybody.

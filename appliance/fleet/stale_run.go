@@ -106,7 +106,7 @@ func (f *Fleet) beginRun(tx store.Tx, a Actor, r *StaleRule) (*StaleRun, error) 
 	} else if held {
 		return nil, Refuse(ErrConflict, "waiting.restored")
 	}
-	covered, err := f.population(tx, r)
+	covered, err := f.population(tx, Job(string(r.Kind)), r)
 	if err != nil {
 		return nil, err
 	}

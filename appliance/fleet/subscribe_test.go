@@ -25,7 +25,7 @@ func receive(t testing.TB, c <-chan Change) Change {
 			t.Fatal("closed")
 		}
 		return x
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no change came")
 	}
 	return Change{}
@@ -98,7 +98,7 @@ func TestSubscribe(t *testing.T) {
 					t.Errorf("the zero actor got %v", x)
 				}
 				open = ok
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("not closed after its context ended")
 			}
 		}

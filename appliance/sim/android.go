@@ -197,6 +197,7 @@ func (d *Android) callIn() error {
 	case in == nil:
 		return ErrUnmanaged
 	case offline:
+		d.alone(d.o.Google.clock())
 		return ErrOffline
 	}
 	g := d.o.Google
@@ -225,9 +226,9 @@ func (d *Android) callIn() error {
 		d.apply(o)
 	}
 	report := d.report(in, o)
-	if d.enforce(o) {
+	if d.enforce(o.now) {
 		d.mu.Unlock()
-		d.leave("the policy's enforcement rules wiped it")
+		d.leave(ruledOut)
 		g.removed(in)
 		return nil
 	}
@@ -239,6 +240,19 @@ func (d *Android) callIn() error {
 		g.usageLogs(in, events)
 	}
 	return nil
+}
+
+// ruledOut is why a phone leaves that breaks its rules for too long.
+const ruledOut = "the policy's enforcement rules wiped it"
+
+// alone is what a phone without a network does: its clock for broken rules goes on. Nobody is told.
+func (d *Android) alone(now time.Time) {
+	d.mu.Lock()
+	wipe := d.work.policy != nil && d.enforce(now)
+	d.mu.Unlock()
+	if wipe {
+		d.leave(ruledOut)
+	}
 }
 
 // noPolicyLife is how long a new device waits for its policy before it gives up.

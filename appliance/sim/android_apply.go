@@ -325,7 +325,7 @@ func fitsSetting(kind string, v any) bool {
 
 // enforce carries the policy's enforcement rules out: it blocks, and reports whether to wipe. Without a rule Google's own
 // holds for some settings: block at once, wipe after ten days. d.mu is held.
-func (d *Android) enforce(o phoneOrders) (wipe bool) {
+func (d *Android) enforce(now time.Time) (wipe bool) {
 	s := &d.work
 	broken := map[string]bool{}
 	for _, v := range s.bad {
@@ -341,13 +341,13 @@ func (d *Android) enforce(o phoneOrders) (wipe bool) {
 	s.blocked = false
 	for name := range broken {
 		if _, there := s.since[name]; !there {
-			s.since[name] = o.now
+			s.since[name] = now
 		}
 		block, erase := enforcement(s.policy, name)
 		if block < 0 {
 			continue
 		}
-		days := int(o.now.Sub(s.since[name]) / (24 * time.Hour))
+		days := int(now.Sub(s.since[name]) / (24 * time.Hour))
 		s.blocked = s.blocked || days >= block
 		wipe = wipe || days >= erase
 	}

@@ -63,7 +63,7 @@ func providerWith(t *testing.T, a *sim.APNs, certPEM []byte, key *rsa.PrivateKey
 	}
 	tr := &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &provider{t: t, a: a, http: &http.Client{Transport: tr, Timeout: 5 * time.Second}}
+	return &provider{t: t, a: a, http: &http.Client{Transport: tr, Timeout: 30 * time.Second}}
 }
 
 // send returns the status and the reason.
@@ -246,7 +246,7 @@ func TestPortal(t *testing.T) {
 // eventually waits for something that another goroutine brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -328,7 +328,7 @@ func TestRunMoods(t *testing.T) {
 			if got := s.messages(); err != nil || got[len(got)-1] != "CheckOut" || d.State().Enrolled {
 				t.Errorf("ended with %v, check-ins %v", err, got)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("Run did not end")
 		}
 	})
@@ -356,7 +356,7 @@ func TestRunMoods(t *testing.T) {
 			if err != nil || d.State().Enrolled {
 				t.Errorf("ended with %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("Run did not end")
 		}
 	})

@@ -180,6 +180,13 @@ func (g *Google) SetClock(now func() time.Time) {
 	g.now = now
 }
 
+// clock is the stand-in's time.
+func (g *Google) clock() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now()
+}
+
 // Change changes the conditions.
 func (g *Google) Change(f func(*GoogleConditions)) {
 	g.mu.Lock()

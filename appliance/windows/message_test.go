@@ -8,12 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // client reads a message that a real client is documented to send.
@@ -156,6 +160,40 @@ func TestNameAndCode(t *testing.T) {
 		}
 		if status, _ := fresh.soap(PolicyPath, policiesRequest(nameAndCode(code.User, code.Code))); status != 500 {
 			t.Errorf("the right code after five wrong ones: %d", status)
+		}
+	})
+	t.Run("five wrong tries at once, while the store is busy", func(t *testing.T) {
+		code, err := w.windows.NewCode(ctx, w.ticket(w.person, fleet.Personal).Secret)
+		must(t, err)
+		busy, carryOn := make(chan struct{}), make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() { _ = w.db.Update(ctx, func(store.Tx) error { close(busy); <-carryOn; return nil }) })
+		<-busy
+		waiting := func(n int, or *atomic.Bool) {
+			for w.db.Stats().Waiting < n && !or.Load() {
+				runtime.Gosched()
+			}
+		}
+		var accepted, answered atomic.Bool
+		for range codeTries {
+			all.Go(func() {
+				if _, err := w.windows.TicketFor(ctx, code.User, "0000000000"); err == nil {
+					accepted.Store(true)
+				}
+			})
+		}
+		waiting(codeTries, &answered)
+		all.Go(func() {
+			if _, err := w.windows.TicketFor(ctx, code.User, code.Code); err == nil {
+				accepted.Store(true)
+			}
+			answered.Store(true)
+		})
+		waiting(codeTries+1, &answered)
+		close(carryOn)
+		all.Wait()
+		if accepted.Load() {
+			t.Error("a sixth try is looked at")
 		}
 	})
 	t.Run("time runs out", func(t *testing.T) {

@@ -185,40 +185,24 @@ func (w *Windows) authenticate(ctx context.Context, header *node) (*caller, erro
 	return nil, errSignIn
 }
 
-// granted finds a grant and checks its secret. A wrong code is counted; the fifth ends the grant.
+// granted finds a grant and checks its secret. A wrong code is counted; the fifth ends the grant. Looking and counting are one transaction: of many
+// tries at once no more than five are looked at.
 func (w *Windows) granted(ctx context.Context, id, secret string) (*caller, error) {
-	var g *grant
-	err := w.db.View(ctx, func(tx store.Tx) (err error) {
-		g, err = grants.Get(tx, id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errSignIn
+	if err := w.db.View(ctx, func(tx store.Tx) error { _, err := grants.Get(tx, id); return err }); err != nil {
+		return nil, unknownGrant(err) // whoever makes up names does not reach the one writer
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !w.now().Before(g.Expires) || g.Wrong >= codeTries {
-		return nil, errSignIn
-	}
-	if subtle.ConstantTimeCompare(g.Hash, hashOf(secret)) != 1 {
-		return nil, w.countWrong(ctx, id)
-	}
-	ticket, err := w.db.Sealer().Open(grants.Name(), g.ID, g.Ticket)
-	if err != nil {
-		return nil, err
-	}
-	return &caller{grant: g, ticket: string(ticket)}, nil
-}
-
-func (w *Windows) countWrong(ctx context.Context, id string) error {
+	var found *grant
 	err := w.db.Update(ctx, func(tx store.Tx) error {
+		found = nil
 		g, err := grants.Get(tx, id)
-		if errors.Is(err, store.ErrNotFound) {
+		switch {
+		case err != nil:
+			return unknownGrant(err)
+		case !w.now().Before(g.Expires):
 			return nil
-		}
-		if err != nil {
-			return err
+		case subtle.ConstantTimeCompare(g.Hash, hashOf(secret)) == 1:
+			found = g
+			return nil
 		}
 		if g.Wrong++; g.Wrong >= codeTries {
 			return grants.Delete(tx, id)
@@ -226,9 +210,23 @@ func (w *Windows) countWrong(ctx context.Context, id string) error {
 		return grants.Put(tx, g)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errSignIn
+	if found == nil {
+		return nil, errSignIn
+	}
+	ticket, err := w.db.Sealer().Open(grants.Name(), found.ID, found.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	return &caller{grant: found, ticket: string(ticket)}, nil
+}
+
+func unknownGrant(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errSignIn
+	}
+	return err
 }
 
 // stillGood says whether the enrolment behind a grant may go on: not revoked, not run out, not taken up by another PC.

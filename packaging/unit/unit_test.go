@@ -1,8 +1,10 @@
 package unit
 
 import (
+	"bytes"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,6 +45,34 @@ func TestLaunchdJobIsAPropertyList(t *testing.T) {
 	}
 	if got := strings.Join(job.ProgramArguments, "|"); got != "/opt/<a> & b/muster|serve|--url|https://a?b&c" || job.UserName != "_muster" || !job.KeepAlive {
 		t.Errorf("%+v", job)
+	}
+}
+
+// What systemd itself says of the unit: nothing to complain of, and little exposed. It need not run this machine for that.
+func TestSystemdFindsNothingInTheUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not on this machine (Debian package systemd)")
+	}
+	path := filepath.Join(t.TempDir(), "muster.service")
+	self, err := os.Executable() // ExecStart must name a program that is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(Systemd(self)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput(); bytes.Contains(said, []byte("muster.service")) {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	} else if err != nil {
+		t.Skipf("systemd-analyze cannot verify here: %v\n%s", err, said)
+	}
+	said, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=25", path).CombinedOutput()
+	if err != nil && bytes.Contains(said, []byte("unrecognized option")) { // before systemd 250
+		t.Skipf("this systemd-analyze cannot look at a unit that is not loaded: %s", said)
+	}
+	if err != nil {
+		t.Errorf("exposed more than 2.5 of 10, where 0 is nothing: %v\n%s", err, said)
 	}
 }
 

@@ -66,7 +66,7 @@ func (b *Browser) Open(t testing.TB, address string, v View) *Tab {
 		t.Fatalf("open a window: %v", err)
 	}
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(func() { cancel(); stop() })
 	tab := &Tab{Ctx: ctx, view: v, host: u.Host, documents: map[string]bool{}}
 	chromedp.ListenTarget(ctx, tab.listen)
