@@ -60,7 +60,7 @@ func TestBackupPages(t *testing.T) {
 	tab.Submit(t, "main form button.primary")
 	see("read back and counted", "by hand", "Rehearse")
 	tab.Submit(t, `form[action$="/rehearse"] button`)
-	see("The rehearsal went well", "restored and checked")
+	see("The rehearsal went well", "Restored and checked")
 	tab.Shot(t, "backup-made")
 
 	f := w.Appliance.fleet

@@ -139,6 +139,36 @@ func TestQuotationMarks(t *testing.T) {
 	}
 }
 
+// A format word:PREFIX looks a code up, so that there must be words of that prefix.
+func TestLookUpsHaveWords(t *testing.T) {
+	files, err := filepath.Glob("en/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no English files: %v", err)
+	}
+	var keys []string
+	asked := map[string]string{}
+	for _, name := range files {
+		for key, forms := range formsOf(t, name) {
+			keys = append(keys, key)
+			for _, s := range forms {
+				for _, m := range placeholder.FindAllStringSubmatch(s, -1) {
+					if _, prefix, ok := strings.Cut(m[1], "|word:"); ok {
+						asked[prefix] = key
+					}
+				}
+			}
+		}
+	}
+	if len(asked) < 10 {
+		t.Errorf("only %d prefixes found: the pattern no longer fits", len(asked))
+	}
+	for prefix, by := range asked {
+		if !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, prefix+".") }) {
+			t.Errorf("%s looks up words of %q, and there are none", by, prefix)
+		}
+	}
+}
+
 func load(t *testing.T, log *slog.Logger) *words.Catalogue {
 	t.Helper()
 	c, err := words.Load(log)

@@ -43,7 +43,7 @@ muster.each("[data-apply]", (form) => form.addEventListener("change", (e) => { i
 // The current tab comes into view when the strip of tabs is wider than the screen.
 muster.each(".tabs [aria-current]", (tab) => {
   const strip = tab.parentElement;
-  strip.scrollLeft = tab.offsetLeft - strip.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
+  new ResizeObserver(() => { strip.scrollLeft = tab.offsetLeft - strip.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2; }).observe(strip);
 });
 // An iPad says that it is a Mac; only a script can tell.
 if (navigator.maxTouchPoints > 1 && /Macintosh/.test(navigator.userAgent)) document.documentElement.classList.add("touch-mac");
