@@ -2,7 +2,9 @@ package appliance
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +25,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	var failed atomic.Value
 	var wg sync.WaitGroup
 	b.ResetTimer()
-	spent, start := w.processor(), time.Now()
+	spent, syncs, pushes, start := w.processor(), w.syncs(b), w.pushes.Load(), time.Now()
 	for conn := range connections {
 		wg.Go(func() {
 			for failed.Load() == nil {
@@ -42,7 +44,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	wg.Wait()
 	took := time.Since(start)
 	b.StopTimer()
-	spent = w.processor() - spent
+	spent, syncs, pushes = w.processor()-spent, w.syncs(b)-syncs, w.pushes.Load()-pushes
 	if err, ok := failed.Load().(error); ok {
 		b.Fatal(err)
 	}
@@ -55,10 +57,32 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000/float64(perCall), "p50-ms")
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000/float64(perCall), "p99-ms")
 	b.ReportMetric(float64(spent.Microseconds())/float64(b.N*perCall), "server-us/req")
+	b.ReportMetric(syncs/float64(b.N*perCall), "syncs/req")
+	b.ReportMetric(float64(pushes), "pushes")
 	now, peak := w.resident()
 	b.ReportMetric(now, "MB-now")
 	b.ReportMetric(peak, "MB-peak")
 }
+
+// syncs is how many durable commits the server has made.
+func (w *benchWorld) syncs(b *testing.B) float64 {
+	b.Helper()
+	page, err := read(w.people().Get(w.url + "/metrics"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := syncsTotal.FindStringSubmatch(page)
+	if m == nil {
+		b.Fatal("no count of syncs among the metrics")
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+var syncsTotal = regexp.MustCompile(`(?m)^\w*store_syncs_total (\S+)$`)
 
 // idle has nothing to report.
 func (d *benchDevice) idle() []byte { return message("Status", "Idle", "UDID", d.udid) }

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -52,7 +53,9 @@ type benchWorld struct {
 	ca             []byte // root, DER
 	server         *exec.Cmd
 	start          func() *exec.Cmd // starts a server on the same directory and waits until it listens
+	config         Config
 	token          string
+	pushes         atomic.Int64 // that reached the push service
 	keys           []*rsa.PrivateKey
 	devices        []*benchDevice
 	links          []string
@@ -88,6 +91,12 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 	if err != nil {
 		return nil, err
 	}
+	cleanups = append(cleanups, func() { os.RemoveAll(dir) })
+	if kept := benchKept(); kept != "" {
+		if bw, err := fetchBenchWorld(b, kept, dir); bw != nil || err != nil {
+			return bw, err
+		}
+	}
 	w := newWorldIn(b, dir)
 	n := benchDevices()
 	var links []string
@@ -105,7 +114,7 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		return nil, err
 	}
 	w.stop()
-	bw := &benchWorld{url: w.config.URL, deviceURL: w.config.DeviceURL, roots: w.roots, ca: w.Appliance.pki.Root().Raw, token: token, links: links}
+	bw := &benchWorld{url: w.config.URL, deviceURL: w.config.DeviceURL, roots: w.roots, ca: w.Appliance.pki.Root().Raw, config: w.config, token: token, links: links}
 	for range 32 {
 		k, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -113,15 +122,32 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		}
 		bw.keys = append(bw.keys, k)
 	}
-	bw.start = func() *exec.Cmd { return w.child(childConfig{}) }
-	bw.server = bw.start()
-	cleanups = append(cleanups, func() { bw.server.Process.Kill(); bw.server.Wait(); os.RemoveAll(dir) })
+	bw.begin(b)
 	start := time.Now()
 	if bw.devices, err = bw.enrol(n); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(os.Stderr, "bench: %d devices enrolled through the protocol in %s\n", n, time.Since(start).Round(time.Second))
-	return bw, nil
+	return bw, bw.keep(dir)
+}
+
+// begin starts the server, and a push service that takes whatever comes, as Apple's does on a good day.
+func (w *benchWorld) begin(b *testing.B) {
+	push := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { w.pushes.Add(1) }))
+	push.EnableHTTP2 = true
+	push.StartTLS()
+	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw}
+	if os.Getenv("MUSTER_BENCH_PUSH") == "dead" {
+		config = childConfig{}
+	}
+	world := &world{t: b, config: w.config, roots: w.roots}
+	w.start = func() *exec.Cmd {
+		child := world.child(config)
+		world.serving()
+		return child
+	}
+	w.server = w.start()
+	cleanups = append(cleanups, func() { w.server.Process.Kill(); w.server.Wait(); push.Close() })
 }
 
 // enrol takes n devices the whole way: page, acceptance, profile, SCEP, Authenticate, TokenUpdate.

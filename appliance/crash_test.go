@@ -2,7 +2,9 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -110,6 +112,8 @@ type childConfig struct {
 	Data, Key, Listen, URL, DeviceURL string
 	Ahead                             time.Duration // of the true time
 	DieOn                             string        // kill -9 itself when a thing of this kind ("device", ...) has changed; "" = wait to be killed
+	Push                              string        // base URL of a push service; "" = nobody there: the devices poll
+	PushRoot                          []byte        // DER
 }
 
 func runCrashChild(raw string) {
@@ -117,10 +121,19 @@ func runCrashChild(raw string) {
 	if err := json.Unmarshal([]byte(raw), &c); err != nil {
 		panic(err)
 	}
+	push := PushService{URL: cmp.Or(c.Push, "https://127.0.0.1:1")}
+	if c.PushRoot != nil {
+		root, err := x509.ParseCertificate(c.PushRoot)
+		if err != nil {
+			panic(err)
+		}
+		push.Roots = x509.NewCertPool()
+		push.Roots.AddCert(root)
+	}
 	a, err := Open(context.Background(), Config{
 		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal,
 		Clock:  func() time.Time { return time.Now().Add(c.Ahead) },
-		Logger: testLog(nil), Push: PushService{URL: "https://127.0.0.1:1"}, // nobody there: the devices poll
+		Logger: testLog(nil), Push: push,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -75,16 +75,16 @@ func (p *pusher) send(ctx context.Context, addr wakeAddress) fleet.WakeResult {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return fleet.WakeResult{Reason: fleet.Why(codePushUnreachable)}
+		return fleet.WakeResult{Reason: fleet.Why(codePushUnreachable)} // given up while waiting for a place
 	}
 	client, topic, notAfter, err := p.connection(ctx)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):
-		return fleet.WakeResult{RetryAfter: time.Hour, Reason: fleet.Why(codePushNoCert)}
+		return fleet.WakeResult{Service: true, RetryAfter: time.Hour, Reason: fleet.Why(codePushNoCert)}
 	case err != nil:
-		return fleet.WakeResult{RetryAfter: 5 * time.Minute, Reason: told(codePushFault, err.Error())}
+		return fleet.WakeResult{Service: true, RetryAfter: 5 * time.Minute, Reason: told(codePushFault, err.Error())}
 	case !p.now().Before(notAfter):
-		return fleet.WakeResult{RetryAfter: time.Hour, Reason: fleet.Why(codePushExpired, "date", notAfter.Format(time.DateOnly))}
+		return fleet.WakeResult{Service: true, RetryAfter: time.Hour, Reason: fleet.Why(codePushExpired, "date", notAfter.Format(time.DateOnly))}
 	case topic != addr.Topic:
 		return fleet.WakeResult{RetryAfter: 24 * time.Hour, Reason: fleet.Why(codePushTopic)}
 	}
@@ -121,9 +121,9 @@ func (p *pusher) send(ctx context.Context, addr wakeAddress) fleet.WakeResult {
 func unreached(err error) fleet.WakeResult {
 	var alert tls.AlertError
 	if errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") {
-		return fleet.WakeResult{RetryAfter: time.Hour, Reason: told(codePushRefused, err.Error())}
+		return fleet.WakeResult{Service: true, RetryAfter: time.Hour, Reason: told(codePushRefused, err.Error())}
 	}
-	return fleet.WakeResult{Reason: told(codePushUnreachable, err.Error())}
+	return fleet.WakeResult{Service: true, Reason: told(codePushUnreachable, err.Error())}
 }
 
 // told is a reason with the words of the network or of APNs.
@@ -154,11 +154,11 @@ func judge(resp *http.Response, body []byte, addr wakeAddress) fleet.WakeResult 
 		}
 		return fleet.WakeResult{Dead: true, Reason: told(codePushTokenDead, words)}
 	case code == http.StatusForbidden:
-		return fleet.WakeResult{RetryAfter: time.Hour, Reason: told(codePushRefused, words)}
+		return fleet.WakeResult{Service: true, RetryAfter: time.Hour, Reason: told(codePushRefused, words)}
 	case code == http.StatusTooManyRequests:
 		return fleet.WakeResult{RetryAfter: retryAfter(resp, 15*time.Minute), Reason: told(codePushBusy, words)}
 	case code >= 500:
-		return fleet.WakeResult{RetryAfter: retryAfter(resp, 0), Reason: told(codePushBusy, words)}
+		return fleet.WakeResult{Service: code == http.StatusServiceUnavailable, RetryAfter: retryAfter(resp, 0), Reason: told(codePushBusy, words)}
 	case said.Reason == "IdleTimeout":
 		return fleet.WakeResult{RetryAfter: time.Minute, Reason: told(codePushUnreachable, words)}
 	case code == http.StatusBadRequest:

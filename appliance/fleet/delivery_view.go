@@ -21,6 +21,9 @@ func (f *Fleet) DeviceProfiles(ctx context.Context, a Actor, id DeviceID) ([]Pro
 		if out, err = f.deliveriesOf(tx, id); err != nil {
 			return err
 		}
+		if err := f.explainOutages(tx, out); err != nil {
+			return err
+		}
 		out, err = f.withFresh(tx, d, out)
 		return err
 	})
@@ -97,6 +100,9 @@ func (f *Fleet) ProfileDevices(ctx context.Context, a Actor, id ProfileID, statu
 		out.Next = next
 		for _, r := range rows {
 			out.Items = append(out.Items, r.ProfileStatus)
+		}
+		if err := f.explainOutages(tx, out.Items); err != nil {
+			return err
 		}
 		if len(words) > 0 {
 			return nil

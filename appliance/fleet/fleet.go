@@ -34,7 +34,7 @@ type Fleet struct {
 	log     *slog.Logger
 	locked  Settings
 	modules map[Platform]Module
-	wakers  map[Platform]Waker
+	wakers  map[Platform]pusher
 	jobs    JobRunner
 
 	gen     atomic.Uint64          // rises after each commit that can change what is wanted of more than one device
@@ -61,7 +61,7 @@ func New(c Config) (*Fleet, error) {
 		return nil, errors.New("fleet: store and pki are required")
 	}
 	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version, googleStandIn: c.GoogleStandIn,
-		modules: map[Platform]Module{}, wakers: map[Platform]Waker{}}
+		modules: map[Platform]Module{}, wakers: map[Platform]pusher{}}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -73,12 +73,18 @@ func New(c Config) (*Fleet, error) {
 	return f, nil
 }
 
+// pusher is how devices of a platform are woken: platforms of one module share a push service.
+type pusher struct {
+	waker   Waker
+	service Platform // the first that it serves
+}
+
 // Use adds a platform package. w may be nil: its devices then call by themselves.
 func (f *Fleet) Use(m Module, w Waker) {
 	for _, p := range m.Platforms() {
 		f.modules[p] = m
 		if w != nil {
-			f.wakers[p] = w
+			f.wakers[p] = pusher{w, m.Platforms()[0]}
 		}
 	}
 }

@@ -26,6 +26,7 @@ const (
 	receiptsBack   = 30 * 24 * time.Hour
 	attacksBack    = 24 * time.Hour
 	attacksLeast   = 10
+	outageTold     = 10 * time.Minute // a push service is out now and then
 	caWarnsBefore  = 365 * 24 * time.Hour
 	strangersShown = 100
 )
@@ -51,7 +52,7 @@ func (f *Fleet) Needs(ctx context.Context, a Actor) ([]Need, error) {
 	}
 	n := &needs{f: f, a: a, now: f.now()}
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		for _, look := range []func(store.Tx) error{n.push, n.authority, n.terms, n.failures, n.removals, n.strangers, n.attacks, n.devices, n.rules, n.jobs, n.backups} {
+		for _, look := range []func(store.Tx) error{n.push, n.pushDown, n.authority, n.terms, n.failures, n.removals, n.strangers, n.attacks, n.devices, n.rules, n.jobs, n.backups} {
 			if err := look(tx); err != nil {
 				return err
 			}
@@ -122,6 +123,25 @@ func (n *needs) push(tx store.Tx) error {
 		}
 	}
 	return nil
+}
+
+// pushDown tells of push services that have been out for a while. Without words from outside it is the certificate, which push looks after.
+func (n *needs) pushDown(tx store.Tx) error {
+	if !n.a.May(SettingsRead) {
+		return nil
+	}
+	return outages.Each(tx, store.Query{}, func(o *outage) (bool, error) {
+		if n.now.Sub(o.Since) < outageTold || o.Reason.DeviceWords == "" {
+			return true, nil
+		}
+		args := []string{"since", timeText(o.Since), "why", o.Reason.DeviceWords}
+		if o.Service == Windows { // PCs call every ten minutes all the same
+			n.add(SeverityWarning, "/settings/windows", "push-service", Why("need.push-down-windows", args...))
+		} else {
+			n.add(SeverityError, "/settings/apple", "push-service", Why("need.push-down-apple", args...))
+		}
+		return true, nil
+	})
 }
 
 // authority warns a year before our own issuing authority ends: what it issued ends with it.

@@ -21,6 +21,7 @@ type situation struct {
 	frame    *Frame    // nil where the platform does not render it
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
+	outage   *outage // of its push service; not for what is stored, since it ends without a word to the devices
 	settings *Settings
 	queries  []QueryKind // that may be asked
 	restored bool        // removals are held back: see held.go
@@ -104,6 +105,8 @@ func (s *situation) contactReason(ch Channel) Reason {
 		return Why("waiting.reach", "platform", string(s.device.Platform))
 	case w.Dead && !w.Calls:
 		return Why("waiting.push-dead", "platform", string(s.device.Platform))
+	case s.outage != nil && w.Open && !w.Calls:
+		return s.outage.Reason
 	case w.Result != "" && w.Result != "accepted" && w.Why.Code != "":
 		return w.Why
 	}

@@ -11,7 +11,9 @@ type planner struct {
 	touches    touches
 	wakeBell   bell
 	sleeps     sleepsUntil
+	passed     passed
 	pushing    pushing
+	services   services
 }
 
 // memos spare decoding what the messages of one run read again and again. They follow the store by themselves: see store.Memo.

@@ -140,6 +140,7 @@ func (f *Fleet) UploadPush(ctx context.Context, a Actor, certPEM []byte, appleAc
 			return nil, err
 		}
 		f.publish(tx, "settings", "")
+		tx.OnCommit(f.retryPushes)
 		return &next.PushCertificate, nil
 	})
 }

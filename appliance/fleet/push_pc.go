@@ -146,6 +146,7 @@ func (f *Fleet) SaveWindowsPush(ctx context.Context, a Actor, in WindowsPushInpu
 			return nil, fmt.Errorf("save WNS settings: %w", err)
 		}
 		f.forgetWindowsPush(tx)
+		tx.OnCommit(f.retryPushes)
 		f.publish(tx, "settings", "")
 		return &next.WindowsPush, f.recordSave(tx, a, "windows-push", next.Family, nil, before, next.WindowsPush)
 	})

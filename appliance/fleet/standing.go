@@ -19,6 +19,9 @@ func (f *Fleet) Standing(ctx context.Context, a Actor, id DeviceID) (*Standing, 
 		if err != nil {
 			return nil, err
 		}
+		if s.outage, err = f.outageOf(tx, d.Platform); err != nil {
+			return nil, err
+		}
 		return s.standing(), nil
 	})
 }
@@ -33,6 +36,9 @@ func (s *situation) standing() *Standing {
 		}
 		if w.Open && !w.Dead {
 			out.NextTry = timeOrNil(w.Due)
+			if s.outage != nil && s.outage.Next.After(w.Due) {
+				out.NextTry = timeOrNil(s.outage.Next)
+			}
 		}
 	}
 	switch {
@@ -62,7 +68,7 @@ func (s *situation) standing() *Standing {
 			return out
 		}
 	}
-	if w := s.wakes[DeviceChannel]; w != nil && (w.Dead && !w.Calls || w.Open && w.Result != "" && w.Result != "accepted") {
+	if w := s.wakes[DeviceChannel]; w != nil && (w.Dead && !w.Calls || w.Open && (w.Result != "" && w.Result != "accepted" || s.outage != nil && !w.Calls)) {
 		out.Reason = s.contactReason(DeviceChannel)
 		return out
 	}

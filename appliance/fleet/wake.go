@@ -28,6 +28,7 @@ type WakeResult struct {
 	Dead       bool          // the token is dead (410): no more pushes until the next Reach
 	RetryAfter time.Duration // 0 = the usual back-off: 1, 5, 15 minutes, then hourly, then daily
 	Calls      bool          // the device calls by itself all the same (Windows): a dead address is no loss, and proves nothing
+	Service    bool          // the push service itself is not to be had, or not for us: no other device need be tried before it is
 	Reason     Reason        // for "why is this pending?": accepted, certificate expired, unreachable ...
 }
 

@@ -16,6 +16,7 @@ const (
 	pushPage     = 256              // due wakes read at a time
 	pushWait     = 30 * time.Second // one push may take this long
 	wakeLookMost = 30 * time.Second // the worker looks by itself this often
+	wakeLookAll  = 5 * time.Minute  // and at everything that is due this often
 )
 
 // pushing are the wakes that are with a Waker at this moment. The zero pushing is ready.
@@ -49,9 +50,34 @@ type sleepsUntil struct{ at atomic.Int64 }
 func (s *sleepsUntil) set(t time.Time) { s.at.Store(t.UnixNano()) }
 func (s *sleepsUntil) awake()          { s.at.Store(math.MaxInt64) } // whatever is said now counts
 
-// rouse has the worker look again if something becomes due before it would.
+// passed is up to when the worker has dealt with the due wakes: those before were sent, are being sent, or wait for a push service that is out.
+// A look begins there, for what was due earlier is a trail of deleted index entries. The zero passed is "none".
+type passed struct{ at atomic.Int64 }
+
+// reach sets the mark and returns the one before; zero for none.
+func (p *passed) reach(t time.Time) time.Time {
+	if before := p.at.Swap(t.UnixNano()); before != 0 {
+		return time.Unix(0, before)
+	}
+	return time.Time{}
+}
+
+// back takes the mark back to t: something is due there.
+func (p *passed) back(t time.Time) {
+	n := t.UnixNano()
+	for at := p.at.Load(); n < at && !p.at.CompareAndSwap(at, n); at = p.at.Load() {
+	}
+}
+
+func (p *passed) none() { p.at.Store(0) }
+
+// rouse has the worker look again if something becomes due before it would. It follows each commit that makes a wake due.
 func (f *Fleet) rouse(due time.Time) {
-	if !due.IsZero() && due.UnixNano() < f.planner.sleeps.at.Load() {
+	if due.IsZero() {
+		return
+	}
+	f.planner.passed.back(due)
+	if due.UnixNano() < f.planner.sleeps.at.Load() {
 		f.planner.wakeBell.ring()
 	}
 }
@@ -79,8 +105,16 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 	slots := make(chan struct{}, pushers)
 	flush := time.NewTicker(time.Minute)
 	defer flush.Stop()
+	if err := f.planner.services.remember(ctx, f.db); err != nil && ctx.Err() == nil {
+		return err
+	}
+	var all time.Time // of the last look at everything
 	for {
 		f.planner.sleeps.awake()
+		if now := f.now(); now.Sub(all) >= wakeLookAll || f.probeDue(now) {
+			f.planner.passed.none()
+			all = now
+		}
 		wait, err := f.sendDue(ctx, slots, &group)
 		if ctx.Err() != nil {
 			break
@@ -117,12 +151,23 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 	return nil
 }
 
+// probeDue says whether it is time to find out whether a service is back.
+func (f *Fleet) probeDue(now time.Time) bool {
+	next := f.planner.services.next()
+	return !next.IsZero() && !now.Before(next)
+}
+
 // sendDue hands over what is due and says how long to wait for the next.
-func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.WaitGroup) (time.Duration, error) {
-	cursor := ""
+func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.WaitGroup) (wait time.Duration, err error) {
+	cursor, now := "", f.now()
+	from := f.planner.passed.reach(now) // before the look: what is said during it counts
+	defer func() {
+		if err != nil {
+			f.planner.passed.back(from)
+		}
+	}()
 	for {
-		now := f.now()
-		page, err := f.dueWakes(ctx, now, cursor)
+		page, err := f.dueWakes(ctx, from, now, cursor)
 		if err != nil {
 			return wakeLookMost, err
 		}
@@ -139,10 +184,13 @@ func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.Wa
 			group.Add(1)
 			go func() {
 				defer group.Done()
-				defer func() { f.planner.pushing.end(w.ID); <-slots }()
-				if err := f.push(ctx, w); err != nil && ctx.Err() == nil {
+				due, err := f.push(ctx, w)
+				if err != nil && ctx.Err() == nil {
 					f.log.Error("result of a push not stored", "device", w.Device, "err", err)
 				}
+				f.planner.pushing.end(w.ID)
+				<-slots
+				f.rouse(due)
 			}()
 		}
 		if page.Next == "" {
@@ -152,9 +200,13 @@ func (f *Fleet) sendDue(ctx context.Context, slots chan struct{}, group *sync.Wa
 	}
 }
 
-func (f *Fleet) dueWakes(ctx context.Context, now time.Time, cursor string) (page store.Page[Wake], err error) {
+func (f *Fleet) dueWakes(ctx context.Context, from, now time.Time, cursor string) (page store.Page[Wake], err error) {
+	q := store.Query{Index: "due", To: sortable(now.Add(time.Nanosecond)), Limit: pushPage, Cursor: cursor}
+	if !from.IsZero() {
+		q.From = sortable(from)
+	}
 	err = f.db.View(ctx, func(tx store.Tx) error {
-		page, err = wakes.List(tx, store.Query{Index: "due", To: sortable(now.Add(time.Nanosecond)), Limit: pushPage, Cursor: cursor})
+		page, err = wakes.List(tx, q)
 		return err
 	})
 	return page, err
@@ -163,41 +215,74 @@ func (f *Fleet) dueWakes(ctx context.Context, now time.Time, cursor string) (pag
 // untilNext is how long nothing becomes due.
 func (f *Fleet) untilNext(ctx context.Context, now time.Time) (time.Duration, error) {
 	wait := wakeLookMost
+	sooner := func(t time.Time) { wait = min(wait, max(t.Sub(f.now()), 10*time.Millisecond)) }
+	if probe := f.planner.services.next(); !probe.IsZero() {
+		sooner(probe)
+	}
 	err := f.db.View(ctx, func(tx store.Tx) error {
-		return wakes.Each(tx, store.Query{Index: "due", From: sortable(now.Add(time.Nanosecond)), Limit: 1}, func(w *Wake) (bool, error) {
-			wait = min(wait, max(w.Due.Sub(f.now()), 10*time.Millisecond))
+		q := store.Query{Index: "due", From: sortable(now.Add(time.Nanosecond)), To: sortable(now.Add(wait)), Limit: 1}
+		return wakes.Each(tx, q, func(w *Wake) (bool, error) {
+			sooner(w.Due)
 			return false, nil
 		})
 	})
 	return wait, err
 }
 
-// push sends one wake and stores what came of it.
-func (f *Fleet) push(ctx context.Context, w *Wake) error {
-	var waker Waker
+// push sends one wake, stores what came of it, and returns when the device is to be pushed again. Nothing comes of it while the service is out.
+func (f *Fleet) push(ctx context.Context, w *Wake) (due time.Time, err error) {
+	var by pusher
 	platform := ""
-	err := f.db.View(ctx, func(tx store.Tx) error {
+	err = f.db.View(ctx, func(tx store.Tx) error {
 		d, err := devices.Get(tx, string(w.Device))
 		if err != nil {
 			return ignoreAbsent(err)
 		}
-		waker, platform = f.wakers[d.Platform], string(d.Platform)
+		by, platform = f.wakers[d.Platform], string(d.Platform)
 		return nil
 	})
 	if err != nil {
-		return err
+		return w.Due, err
 	}
 	res := WakeResult{Accepted: true, RetryAfter: 24 * time.Hour, Reason: Why("push.none")} // it calls by itself
-	if waker != nil {
+	var out *outage
+	probe := false
+	if by.waker != nil {
+		admitted := false
+		if admitted, probe = f.planner.services.admit(by.service, f.now()); !admitted {
+			return time.Time{}, nil
+		}
 		one, cancel := context.WithTimeout(ctx, pushWait)
-		res = waker.Wake(one, *w)
+		res = by.waker.Wake(one, *w)
 		cancel()
 		if ctx.Err() != nil {
-			return nil // sent or not, nobody knows: it is due again after the start
+			return time.Time{}, nil // sent or not, nobody knows: it is due again after the start
 		}
 		f.tallies.add(TallyPush, platform, res.word())
+		if res.Service {
+			out = f.planner.services.failed(by.service, probe, res, f.now())
+		}
 	}
-	return f.db.Update(context.WithoutCancel(ctx), func(tx store.Tx) error { return f.pushed(tx, w, res) })
+	over := probe && !res.Service
+	err = f.db.Update(context.WithoutCancel(ctx), func(tx store.Tx) error {
+		switch {
+		case out != nil:
+			if err := outages.Put(tx, out); err != nil {
+				return err
+			}
+		case over:
+			if err := outages.Delete(tx, string(by.service)); ignoreAbsent(err) != nil {
+				return err
+			}
+			tx.OnCommit(func() { f.planner.services.back(by.service); f.retryPushes() })
+		}
+		due, err = f.pushed(tx, w, res)
+		return err
+	})
+	if err != nil {
+		return w.Due, err
+	}
+	return due, nil
 }
 
 // word is the result in one word.
@@ -211,11 +296,11 @@ func (r WakeResult) word() string {
 	return "refused"
 }
 
-// pushed stores the result of a push; what changed meanwhile counts more than it.
-func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
+// pushed stores the result of a push and returns when the next is due; what changed meanwhile counts more than it.
+func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) (due time.Time, err error) {
 	w, err := wakes.Get(tx, sent.ID)
 	if err != nil {
-		return ignoreAbsent(err)
+		return due, ignoreAbsent(err)
 	}
 	now := f.now().UTC()
 	before := w.Result
@@ -234,24 +319,25 @@ func (f *Fleet) pushed(tx store.Tx, sent *Wake, res WakeResult) error {
 	if dead {
 		w.Dead, w.Due = true, time.Time{}
 	}
+	due = w.Due
 	if err := wakes.Put(tx, w); err != nil {
-		return err
+		return due, err
 	}
 	hindered := func(result string) bool { return result != "" && result != "accepted" }
 	if (hindered(before) || hindered(w.Result)) && before != w.Result || dead {
 		f.publish(tx, "device", string(w.Device))
 		d, err := devices.Get(tx, string(w.Device))
 		if err != nil {
-			return ignoreAbsent(err)
+			return due, ignoreAbsent(err)
 		}
 		if err := f.refreshDeliveries(tx, d); err != nil { // the rows say what they wait for
-			return err
+			return due, err
 		}
 	}
 	if dead && w.Channel == DeviceChannel && !res.Calls {
-		return f.deadAddress(tx, w, now)
+		return due, f.deadAddress(tx, w, now)
 	}
-	return nil
+	return due, nil
 }
 
 // deadAddress takes a push service's word that an address is gone. After the last step of a removal was handed over it is the proof that

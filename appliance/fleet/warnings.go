@@ -42,6 +42,8 @@ var warnings = []Warning{
 	{Code: "need.push-missing", Link: "/settings/apple"},
 	{Code: "need.push-expired", Args: []string{"account", "until"}, Link: "/settings/apple"},
 	{Code: "need.push-ends", Args: []string{"account", "until", "days"}, Link: "/settings/apple"},
+	{Code: "need.push-down-apple", Args: []string{"since", "why"}, Link: "/settings/apple"},
+	{Code: "need.push-down-windows", Args: []string{"since", "why"}, Link: "/settings/windows"},
 	{Code: "need.authority-ends", Args: []string{"until"}, Link: "/certificates"},
 	{Code: "need.terms-missing", Link: "/settings/terms"},
 	{Code: "need.profiles-error", Args: []string{"count"}},

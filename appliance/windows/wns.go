@@ -174,13 +174,13 @@ func (p *wns) send(ctx context.Context, channel string) fleet.WakeResult {
 		case errors.Is(err, fleet.ErrNotFound):
 			return polls()
 		case refusal != nil:
-			return fleet.WakeResult{RetryAfter: tokenRefused, Reason: *refusal}
+			return fleet.WakeResult{Service: true, RetryAfter: tokenRefused, Reason: *refusal}
 		case err != nil:
-			return fleet.WakeResult{Reason: told(codePushNetwork, cause(err))}
+			return fleet.WakeResult{Service: true, Reason: told(codePushNetwork, cause(err))}
 		}
 		resp, err := p.post(ctx, channel, token)
 		if err != nil {
-			return fleet.WakeResult{Reason: told(codePushNetwork, cause(err))}
+			return fleet.WakeResult{Service: true, Reason: told(codePushNetwork, cause(err))}
 		}
 		if resp.StatusCode == http.StatusUnauthorized {
 			p.forget(token)
@@ -246,7 +246,7 @@ func judge(resp *http.Response) fleet.WakeResult {
 	case code == http.StatusNotAcceptable, code == http.StatusTooManyRequests:
 		return fleet.WakeResult{RetryAfter: retryAfter(resp, 15*time.Minute), Reason: told(codePushBusy, words)}
 	case code >= 500:
-		return fleet.WakeResult{RetryAfter: retryAfter(resp, 0), Reason: told(codePushBusy, words)}
+		return fleet.WakeResult{Service: code == http.StatusServiceUnavailable, RetryAfter: retryAfter(resp, 0), Reason: told(codePushBusy, words)}
 	}
 	return fleet.WakeResult{RetryAfter: time.Hour, Reason: told(codePushFault, words)}
 }

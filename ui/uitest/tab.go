@@ -3,6 +3,7 @@ package uitest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -158,12 +160,26 @@ func (tab *Tab) trouble(format string, args ...any) {
 	tab.troubles = append(tab.troubles, fmt.Sprintf(format, args...))
 }
 
-// Run runs actions in the tab.
+// Run runs actions in the tab, one after the other.
 func (tab *Tab) Run(t testing.TB, actions ...chromedp.Action) {
 	t.Helper()
-	if err := chromedp.Run(tab.Ctx, actions...); err != nil {
-		t.Fatalf("in the browser: %v", err)
+	for _, a := range actions {
+		err := chromedp.Run(tab.Ctx, a)
+		for tries := 0; replaced(err) && tries < 10; tries++ {
+			time.Sleep(50 * time.Millisecond)
+			err = chromedp.Run(tab.Ctx, a)
+		}
+		if err != nil {
+			t.Fatalf("in the browser: %v", err)
+		}
 	}
+}
+
+// replaced tells an element that the page put another in the place of, between being found and being used. A person would not notice:
+// they would meet the new one.
+func replaced(err error) bool {
+	var answer *cdproto.Error
+	return errors.As(err, &answer) && answer.Code == -32000 && strings.Contains(answer.Message, "node")
 }
 
 // Click presses the first visible match and waits for what it leads to.
