@@ -81,7 +81,7 @@ func TestBackupPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	visit("/restored")
-	see("Removals wait for you", "Anna's iPhone", "Let this 1 removal go out", "Take back")
+	see("Removals wait for you", "Anna's iPhone", "Let this removal go ahead", "Take back")
 	tab.Shot(t, "restored-held")
 	tab.Submit(t, `form[action="/restored"] button`)
 	see("Nothing waits")
