@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"muster/appliance/fleet"
@@ -37,30 +38,30 @@ func (d *DemoRun) connectGoogle(ctx context.Context) error {
 	return a.Complete(ctx, u.Query().Get("state"), u.Query().Get("enterpriseToken"))
 }
 
-// addAndroidProfiles makes what Androids get: mail in Gmail, with a password that the person types, and a password rule.
+// addAndroidProfiles takes Androids into the office's mail, with the certificate that it signs in with and its root, and makes their own password rule.
 func (d *DemoRun) addAndroidProfiles(ctx context.Context) error {
 	if d.Google == nil {
 		return nil
 	}
 	f := d.Appliance.fleet
-	for _, p := range []struct {
-		kind              fleet.ProfileType
-		name, description string
-		settings          map[string]any
-		to                string
-	}{
-		{fleet.TypeEmail, "Office mail on Android", "Gmail, set up for each person; they type their password", map[string]any{"account": "exchange", "host": "mail.noordhaven.example"}, fleet.ToAllPeople},
-		{fleet.TypePasscode, "Screen lock on Android", "Six characters or more before work apps come", map[string]any{"min_length": 6}, fleet.ToAllDevices},
-	} {
-		made, err := d.profileFor(ctx, p.kind, p.name, p.description, p.settings, []fleet.Platform{fleet.Android})
-		if err != nil {
-			return err
-		}
-		if err := f.Assign(ctx, d.Actor, made.ID, []fleet.Assignment{{To: p.to}}, false); err != nil {
-			return err
+	list, err := f.Profiles(ctx, d.Actor, fleet.ListQuery{Limit: 100})
+	if err != nil {
+		return err
+	}
+	for _, p := range list.Items {
+		switch p.Type {
+		case fleet.TypeTrustedRoot, fleet.TypeIdentity, fleet.TypeEmail:
+			platforms := append(slices.Clone(p.Platforms), fleet.Android)
+			if _, err := f.UpdateProfile(ctx, d.Actor, p.ID, fleet.ProfileInput{Platforms: &platforms}); err != nil {
+				return fmt.Errorf("profile %q for Androids: %w", p.Name, err)
+			}
 		}
 	}
-	return nil
+	lock, err := d.profileFor(ctx, fleet.TypePasscode, "Screen lock on Android", "Six characters or more before work apps come", map[string]any{"min_length": 6}, []fleet.Platform{fleet.Android})
+	if err != nil {
+		return err
+	}
+	return f.Assign(ctx, d.Actor, lock.ID, []fleet.Assignment{{To: fleet.ToAllDevices}}, false)
 }
 
 // findAndroid learns the id of an Android by the name that Google gave it: news of it comes through notifications, so it may take a moment.

@@ -130,7 +130,7 @@ func (d *DemoRun) addProfiles(ctx context.Context) error {
 		return err
 	}
 	identity, err := d.profile(ctx, fleet.TypeIdentity, "Mail identity", "A certificate for each person's mail",
-		map[string]any{"root": string(root.ID)})
+		map[string]any{"root": string(root.ID), "delivery": fleet.DeliverMixed})
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,9 @@ func policyCases(t testing.TB) map[string]struct {
 			profileOf("personal", fleet.TypePersonalUse, `{"days_off":7,"camera":false,"private_space":false,"bluetooth":false,"blocked_apps":"com.example.game com.example.chat"}`)}},
 		"work_apps": {work(), []*fleet.Profile{profileOf("teams", fleet.TypeApp, `{"kind":"play","package":"com.microsoft.teams","configuration":"{\"a\":{\"who\":\"{{name}} <{{mail}}>\"},\"n\":[1,true,\"{{upn}}\"]}"}`),
 			profileOf("chrome", fleet.TypeApp, `{"kind":"play","package":"com.android.chrome","install":"available","auto_update":"late","permissions":"deny"}`),
+			profileOf("cam", fleet.TypeApp, `{"kind":"play","package":"com.example.cam","permission_grants":"android.permission.CAMERA grant\nandroid.permission.READ_CONTACTS  grant\n\nandroid.permission-group.LOCATION deny"}`),
 			profileOf("game", fleet.TypeApp, `{"kind":"play","package":"com.example.game","install":"blocked"}`)}},
+		"managed_permissions":  {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("cam", fleet.TypeApp, `{"kind":"play","package":"com.example.cam","permissions":"deny","permission_grants":"android.permission.CAMERA grant\nandroid.permission.READ_SMS ask"}`)}},
 		"kiosk":                {kiosk, []*fleet.Profile{profileOf("front", fleet.TypeKiosk, `{"app":"com.example.kiosk","more_apps":"com.android.chrome"}`)}},
 		"work_custom":          {work(), []*fleet.Profile{profileOf("more", fleet.TypeCustom, `{"android_policy":"{\"shortSupportMessage\":{\"defaultMessage\":\"Ask IT\"},\"applications\":[{\"packageName\":\"com.example.notes\",\"installType\":\"AVAILABLE\"}]}"}`)}},
 		"managed_restrictions": {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("limits", fleet.TypeRestrictions, `{"no_camera":true,"no_screenshots":true,"no_erase":true,"no_account_changes":true,"no_app_removal":true}`)}},
@@ -319,8 +321,18 @@ func FuzzNotification(f *testing.F) {
 	f.Add("COMMAND", []byte(`{"name":"enterprises/E/devices/D/operations/1","done":true,"metadata":{"type":"WIPE","errorCode":"UNKNOWN"},"error":{"code":1}}`))
 	f.Add("TEST", []byte{})
 	f.Add("STATUS_REPORT", []byte(`{"name":"enterprises//devices/","memoryInfo":{"totalInternalStorage":1e99},"networkInfo":{"telephonyInfos":[{}]}}`))
-	owners := map[string][]fleet.ProfileID{"a": {"p"}, "app/x": {"q"}}
+	f.Add("STATUS_REPORT", []byte(`{"name":"enterprises/E/devices/D","nonComplianceDetails":[{"settingName":"openNetworkConfiguration","fieldPath":"onc.Certificates[9999999].x","specificNonComplianceContext":{"oncWifiContext":{"wifiGuid":"g"}}}]}`))
+	owners := map[string][]fleet.ProfileID{"a": {"p"}, "app/x": {"q"}, onc: {"p"}}
+	f.Add("USAGE_LOGS", []byte(`{"device":"enterprises/E/devices/D","usageLogEvents":[{"eventType":"CONNECT","eventTime":"2026-11-26T10:00:00Z","connectEvent":{"packageName":"x","destinationPort":1}},{"eventType":"CONNECT","eventTime":"9999-99-99"},{}]}`))
 	f.Fuzz(func(t *testing.T, kind string, data []byte) {
+		var batch usageBatch
+		if json.Unmarshal(data, &batch) == nil {
+			for _, u := range countUses(&batch) {
+				if u.N < 1 || u.App == "" {
+					t.Errorf("counted %+v", u)
+				}
+			}
+		}
 		name, _ := deviceNamed(kind, data)
 		if name != "" && enterpriseOf(name) == "" {
 			t.Errorf("%q is no device", name)
@@ -361,4 +373,44 @@ func FuzzError(f *testing.F) {
 			t.Errorf("%d bytes, after %s", len(e.words()), e.After)
 		}
 	})
+}
+
+// A complaint of networks and certificates is said of the profile that it concerns, as far as Google tells; and a certificate is taken for missing only if
+// it can be the one.
+func TestComplaintsOfNetworksAndCertificates(t *testing.T) {
+	r := &rendering{mode: fleet.ModeWorkProfile, ownership: fleet.Personal, person: ada, root: testRoot(t), packed: map[fleet.ProfileID]fleet.PackedIdentity{
+		"key": {PKCS12: []byte("one"), Fingerprint: "f1"}, "key2": {PKCS12: []byte("two"), Fingerprint: "f2"}}}
+	profiles := []*fleet.Profile{
+		profileOf("root", fleet.TypeTrustedRoot, `{"source":"internal"}`), profileOf("key", fleet.TypeIdentity, `{"root":"root","delivery":"mixed"}`),
+		profileOf("key2", fleet.TypeIdentity, `{"root":"root","delivery":"pkcs12"}`),
+		profileOf("office", fleet.TypeWiFi, `{"ssid":"Office","security":"personal","password":"correct horse"}`), profileOf("guests", fleet.TypeWiFi, `{"ssid":"Guests","security":"open"}`)}
+	doc, err := r.policy(profiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &sentPolicy{Owners: r.owners(doc, profiles), Certificates: r.certificates(profiles)}
+	for name, c := range map[string]struct{ complaint, blames, there string }{ // the lists are in the order of GUIDs: muster-key, muster-key2, root-…; wifi-guests, wifi-office
+		"a place among certificates": {`"fieldPath":"onc.Certificates[1]"`, "key2", "f1"},
+		"the root":                   {`"fieldPath":"openNetworkConfiguration.Certificates[2].X509"`, "root", "f1 f2"},
+		"a place among networks":     {`"fieldPath":"onc.NetworkConfigurations[0].WiFi"`, "guests", "f1 f2"},
+		"a network by its GUID":      {`"specificNonComplianceReason":"ONC_WIFI_INVALID_VALUE","specificNonComplianceContext":{"oncWifiContext":{"wifiGuid":"wifi-office"}}`, "office", "f1 f2"},
+		"some network":               {`"specificNonComplianceReason":"ONC_WIFI_INVALID_ENTERPRISE_CONFIG"`, "guests office", "f1 f2"},
+		"a place that there is not":  {`"fieldPath":"onc.Certificates[9]"`, "key key2 root", ""},
+		"nothing said":               {`"fieldPath":"onc"`, "guests key key2 office root", ""},
+	} {
+		d, err := readDevice([]byte(`{"nonComplianceDetails":[{"settingName":"openNetworkConfiguration","nonComplianceReason":"INVALID_VALUE",` + c.complaint + `}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var blamed []string
+		for _, x := range results(d, sent.Owners) {
+			blamed = append(blamed, string(x.Profile))
+		}
+		if got := strings.Join(blamed, " "); got != c.blames {
+			t.Errorf("%s: said of %q, want %q", name, got, c.blames)
+		}
+		if got := strings.Join(certificatesOf(d, sent), " "); got != c.there {
+			t.Errorf("%s: certificates %q, want %q", name, got, c.there)
+		}
+	}
 }

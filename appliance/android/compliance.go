@@ -53,6 +53,9 @@ var complianceCodes = map[string]string{
 // worse orders statuses: of several things that a device says of one profile the worst is shown.
 var worse = []fleet.ProfileStatusCode{fleet.StatusNotApplicable, fleet.StatusPending, fleet.StatusWaitsPerson, fleet.StatusError}
 
+// complaintsMost is how many complaints of a device are looked at.
+const complaintsMost = 500
+
 // results says what became of the profiles in a policy that has arrived. What the device does not mention has been honoured.
 func results(d *device, owners map[string][]fleet.ProfileID) []fleet.Result {
 	found := map[fleet.ProfileID]fleet.Result{}
@@ -66,13 +69,16 @@ func results(d *device, owners map[string][]fleet.ProfileID) []fleet.Result {
 		}
 	}
 	for i, n := range d.NonCompliance {
-		if i == 500 {
+		if i == complaintsMost {
 			break
 		}
 		status, reason := meaning(&n)
 		key := fieldOf(firstOf(n.Setting, n.Path))
-		if n.Package != "" {
+		switch {
+		case n.Package != "":
 			key = "app/" + n.Package
+		case key == onc || key == "onc":
+			key = oncConcerns(&n, owners)
 		}
 		note(key, status, reason)
 	}

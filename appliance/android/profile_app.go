@@ -3,6 +3,7 @@ package android
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"muster/appliance/fleet"
@@ -36,6 +37,9 @@ func (r *rendering) app(p *fleet.Profile) (tree, error) {
 	if s := v.String("permissions"); s != "ask" {
 		one["defaultPermissionPolicy"] = map[string]string{"grant": "GRANT", "deny": "DENY"}[s]
 	}
+	if list := r.permissions(v); len(list) > 0 {
+		one["permissionGrants"] = list
+	}
 	if s := v.String("configuration"); s != "" {
 		var config map[string]any
 		if err := json.Unmarshal([]byte(s), &config); err != nil {
@@ -48,6 +52,29 @@ func (r *rendering) app(p *fleet.Profile) (tree, error) {
 		one["managedConfiguration"] = filled
 	}
 	return tree{"applications": map[string]any{v.String("package"): one}}, nil
+}
+
+// fullyManagedGrants are permissions that since Android 12 can be granted on fully managed devices only (PermissionGrant); anywhere else the person is asked.
+var fullyManagedGrants = []string{"READ_SMS", "ACCESS_FINE_LOCATION", "ACCESS_BACKGROUND_LOCATION", "ACCESS_COARSE_LOCATION", "CAMERA", "RECORD_AUDIO", "ACTIVITY_RECOGNITION", "BODY_SENSORS",
+	"SMS", "LOCATION", "MICROPHONE", "SENSORS"} // the last are groups
+
+// mayGrant says whether a device with a work profile can be told to grant a permission.
+func mayGrant(permission string) bool {
+	return !slices.Contains(fullyManagedGrants, permission[strings.LastIndexByte(permission, '.')+1:])
+}
+
+// permissions are the single permissions of an app. With a work profile, a grant that Android would not follow is a question to the person.
+func (r *rendering) permissions(v fleet.Values) []any {
+	var out []any
+	grants, _ := fleet.PermissionGrants(v)
+	for _, g := range grants {
+		rule := map[string]string{"ask": "PROMPT", "grant": "GRANT", "deny": "DENY"}[g.Rule]
+		if rule == "GRANT" && r.workProfile() && !mayGrant(g.Permission) {
+			rule = "PROMPT"
+		}
+		out = append(out, map[string]any{"permission": g.Permission, "policy": rule})
+	}
+	return out
 }
 
 // fillIn puts the person's attributes into the texts of a configuration: into the texts, so that no name can break its form.

@@ -3,6 +3,7 @@ package android
 import (
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ func alias(p fleet.ProfileID) string { return "muster-" + strings.ToLower(string
 
 // identityApplies: Android asks no SCEP server by itself. Only an app of one's own that holds CERT_INSTALL could make the key on the device.
 func identityApplies(v fleet.Values) (bool, fleet.Reason) {
-	if v.String("delivery") != fleet.DeliverPKCS12 {
+	if v.String("delivery") == fleet.DeliverSCEP {
 		return false, why("android.not-applicable.identity-scep")
 	}
 	return true, fleet.Reason{}
@@ -52,32 +53,53 @@ func needsIdentity(p *fleet.Profile) bool {
 }
 
 // certificates are the fingerprints of the identities of a policy.
-func (r *rendering) certificates(profiles []*fleet.Profile) []string {
-	var out []string
+func (r *rendering) certificates(profiles []*fleet.Profile) map[fleet.ProfileID]string {
+	out := map[fleet.ProfileID]string{}
 	for _, p := range profiles {
 		if x, ok := r.packed[p.ID]; ok && p.Type == fleet.TypeIdentity {
-			out = append(out, x.Fingerprint)
+			out[p.ID] = x.Fingerprint
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
 // certificatesOf are those of a policy in force. Android tells of no certificate by name: it complains of the configuration where it could not
-// take one, and then none is counted as there.
-func certificatesOf(d *device, sent []string) []string {
-	for _, n := range d.NonCompliance {
-		if fieldOf(firstOf(n.Setting, n.Path)) == "openNetworkConfiguration" && !strings.Contains(n.Path, "NetworkConfigurations") {
-			return nil
+// take one. Then those are not counted as there that the complaint can concern.
+func certificatesOf(d *device, sent *sentPolicy) []string {
+	there := maps.Clone(sent.Certificates)
+	for i, n := range d.NonCompliance {
+		if i == complaintsMost {
+			break
+		}
+		if f := fieldOf(firstOf(n.Setting, n.Path)); f != onc && f != "onc" {
+			continue
+		}
+		if strings.HasPrefix(n.Specific, "ONC_WIFI_") || strings.Contains(n.Path, "NetworkConfigurations") {
+			continue // of a network
+		}
+		for _, id := range sent.Owners[oncConcerns(&n, sent.Owners)] {
+			delete(there, id)
 		}
 	}
-	return sent
+	return slices.Sorted(maps.Values(there))
 }
 
 // Notes say what a profile does on Androids that has to be known before it is saved.
 func (a *Android) Notes(p *fleet.Profile) []fleet.Reason {
-	if p.Type == fleet.TypeIdentity {
+	switch p.Type {
+	case fleet.TypeIdentity:
 		return []fleet.Reason{why("android.identity-passes-google")}
+	case fleet.TypeApp:
+		var asked []string
+		grants, _ := fleet.PermissionGrants(p.Values())
+		for _, g := range grants {
+			if g.Rule == "grant" && !mayGrant(g.Permission) {
+				asked = append(asked, g.Permission)
+			}
+		}
+		if len(asked) > 0 {
+			return []fleet.Reason{why("android.permissions-asked", "permissions", strings.Join(asked, ", "))}
+		}
 	}
 	return nil
 }

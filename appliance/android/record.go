@@ -34,7 +34,7 @@ type sentPolicy struct {
 	Owners  map[string][]fleet.ProfileID `json:"owners,omitempty"`
 	At      time.Time                    `json:"at,omitzero"`
 
-	Certificates []string `json:"certificates,omitempty"` // fingerprints of the identities in it
+	Certificates map[fleet.ProfileID]string `json:"identities,omitempty"` // fingerprints of the identities in it
 }
 
 // arrived says whether the device has told that the newest policy is in force.

@@ -104,6 +104,11 @@ type nonCompliance struct {
 	Reason   string `json:"nonComplianceReason"`
 	Specific string `json:"specificNonComplianceReason"`
 	Install  string `json:"installationFailureReason"`
+	Context  struct {
+		WiFi struct {
+			GUID string `json:"wifiGuid"`
+		} `json:"oncWifiContext"`
+	} `json:"specificNonComplianceContext"`
 }
 
 // appReport is one app as the device tells of it.

@@ -200,7 +200,7 @@ func (a *Android) send(ctx context.Context, conn *connection, l lane, rec *recor
 		}
 		rec.Sent = sentPolicy{Version: version, Digest: sum, Keys: topKeys(doc), At: a.now().UTC()}
 	}
-	rec.Sent.Unit, rec.Sent.Owners, rec.Sent.Certificates = unit, r.owners(profiles), r.certificates(profiles)
+	rec.Sent.Unit, rec.Sent.Owners, rec.Sent.Certificates = unit, r.owners(doc, profiles), r.certificates(profiles)
 	return a.keep(ctx, rec)
 }
 
@@ -229,7 +229,7 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 			ans.Outcome = fleet.Taken
 			return ans, nil
 		}
-		ans.Certificates = certificatesOf(t.dev, t.rec.Sent.Certificates)
+		ans.Certificates = certificatesOf(t.dev, &t.rec.Sent)
 	case fleet.QueryDevice, fleet.QuerySecurity:
 		ans.Facts = factsOf(o.Step.Query, t.dev, o.Facts)
 	case fleet.QueryApps, fleet.QueryManagedApps:

@@ -48,7 +48,7 @@ func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 func (a *Android) RemovesWhole(*fleet.Device) bool { return true }
 
 // owners say which profiles stand behind the parts of a policy: what the device says of a part is said of them.
-func (r *rendering) owners(profiles []*fleet.Profile) map[string][]fleet.ProfileID {
+func (r *rendering) owners(doc map[string]any, profiles []*fleet.Profile) map[string][]fleet.ProfileID {
 	out := map[string][]fleet.ProfileID{}
 	for _, p := range profiles {
 		part, err := r.part(p)
@@ -61,6 +61,7 @@ func (r *rendering) owners(profiles []*fleet.Profile) map[string][]fleet.Profile
 			}
 		}
 	}
+	r.oncOwners(doc, profiles, out)
 	return out
 }
 

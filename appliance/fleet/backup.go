@@ -34,7 +34,7 @@ type Backup struct {
 	ID        BackupID   `json:"id"`
 	Kind      BackupKind `json:"kind"`
 	By        string     `json:"by"`
-	Created   time.Time  `json:"created"`
+	Created   time.Time  `json:"created,omitzero"`
 	File      string     `json:"file,omitempty"` // name in the directory of backups
 	Size      int64      `json:"size,omitempty"`
 	Entries   uint64     `json:"entries,omitempty"`

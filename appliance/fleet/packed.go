@@ -14,7 +14,13 @@ import (
 
 // packed says whether an identity is sent to a platform with its key.
 func (p *Profile) packed(pl Platform) bool {
-	if p.Type != TypeIdentity || p.Values().String("delivery") != DeliverPKCS12 {
+	if p.Type != TypeIdentity {
+		return false
+	}
+	switch p.Values().String("delivery") {
+	case DeliverMixed:
+		return pl == Android
+	case DeliverSCEP:
 		return false
 	}
 	fd, _ := declarationOf(TypeIdentity).field("delivery")

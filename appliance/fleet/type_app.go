@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,8 @@ func appDeclaration() Declaration {
 			{Key: "install", Kind: KindChoice, Default: "required", Required: true, Options: []string{"required", "set-up", "available", "blocked"}, Platforms: android, When: "kind=play", Group: "install"},
 			{Key: "auto_update", Kind: KindChoice, Default: "default", Required: true, Options: []string{"default", "soon", "late"}, Platforms: android, When: "kind=play", Group: "install", Advanced: true},
 			{Key: "permissions", Kind: KindChoice, Default: "ask", Required: true, Options: []string{"ask", "grant", "deny"}, Platforms: android, When: "kind=play", Group: "install", Advanced: true},
+			// Single permissions, a line each: "android.permission.CAMERA deny". They count more than the rule above.
+			{Key: "permission_grants", Kind: KindDocument, Max: 10_000, Platforms: android, When: "kind=play", Group: "install", Advanced: true},
 			// What the app itself is told: the keys are its maker's (managed configuration).
 			{Key: "configuration", Kind: KindJSON, Max: 60000, Template: true, Platforms: android, When: "kind=play", Group: "configuration"},
 			// Windows itself leaves installed programs when management ends (C3): listed here, it goes before that.
@@ -50,14 +53,18 @@ const (
 )
 
 var (
-	productCode = regexp.MustCompile(`^(\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
-	hexText     = regexp.MustCompile(`^[0-9A-Fa-f]*$`)
+	productCode    = regexp.MustCompile(`^(\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
+	permissionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_-]*)+$`)
+	hexText        = regexp.MustCompile(`^[0-9A-Fa-f]*$`)
 )
 
 func checkApp(v Values) map[string]Reason {
 	bad := map[string]Reason{}
 	if s := v.String("package"); v.String("kind") == AppPlay && s != "" && !isPackage(s) {
 		bad["package"] = Why("app.package")
+	}
+	if _, line := PermissionGrants(v); line != "" {
+		bad["permission_grants"] = Why("app.permission-line", "line", clip(line, 100))
 	}
 	if v.String("kind") != AppMSI {
 		return bad
@@ -72,6 +79,29 @@ func checkApp(v Values) map[string]Reason {
 		bad["sha256"] = Why("app.sha256")
 	}
 	return bad
+}
+
+// PermissionGrant is what an administrator rules of one permission of an app.
+type PermissionGrant struct {
+	Permission string // such as android.permission.CAMERA, or a group of them: android.permission-group.CALENDAR
+	Rule       string // "ask", "grant", "deny"
+}
+
+// PermissionGrants reads the lines of an app's permissions; bad is the first line that says nothing, or of a permission that had its line.
+func PermissionGrants(v Values) (out []PermissionGrant, bad string) {
+	seen := map[string]bool{}
+	for line := range strings.Lines(v.String("permission_grants")) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if len(words) != 2 || !permissionName.MatchString(words[0]) || !slices.Contains([]string{"ask", "grant", "deny"}, words[1]) || seen[words[0]] {
+			return nil, strings.TrimSpace(line)
+		}
+		seen[words[0]] = true
+		out = append(out, PermissionGrant{words[0], words[1]})
+	}
+	return out, ""
 }
 
 // isProductVersion holds what Windows Installer says of ProductVersion: major.minor.build within 255.255.65535; a fourth number is allowed and not

@@ -24,8 +24,8 @@ func identityDeclaration() Declaration {
 			{Key: "san_mail", Kind: KindBool, Default: true, Group: "subject"},
 			{Key: "san_upn", Kind: KindBool, Default: true, Group: "subject"},
 			// "scep": the device makes its key, which never leaves it. "pkcs12": we make key and certificate and send both, for devices that do
-			// not come through to SCEP, and for Android, which has no SCEP of its own.
-			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverPKCS12}, Platforms: []Platform{IOS, IPadOS, MacOS, Windows, Android}, Group: "key", Advanced: true},
+			// not come through to SCEP, and for Android, which has no SCEP of its own. "mixed": as "pkcs12" on Android, and as "scep" elsewhere.
+			{Key: "delivery", Kind: KindChoice, Default: DeliverSCEP, Required: true, Options: []string{DeliverSCEP, DeliverMixed, DeliverPKCS12}, Platforms: []Platform{IOS, IPadOS, MacOS, Windows, Android}, Group: "key", Advanced: true},
 			{Key: "key_size", Kind: KindChoice, Default: "2048", Required: true, Options: []string{"2048", "4096"}, Group: "key"},
 			{Key: "key_usage", Kind: KindChoice, Default: "both", Required: true, Options: []string{"signature", "encipherment", "both"}, Group: "key"},
 			{Key: "lifetime", Kind: KindDays, Default: 365, Min: 30, Max: 825, Group: "key"},
@@ -37,6 +37,7 @@ func identityDeclaration() Declaration {
 // Ways in which an identity reaches a device.
 const (
 	DeliverSCEP   = "scep"
+	DeliverMixed  = "mixed"
 	DeliverPKCS12 = "pkcs12"
 )
 
@@ -49,7 +50,7 @@ type PackedIdentity struct {
 }
 
 func checkIdentity(v Values) map[string]Reason {
-	if v.String("delivery") == "pkcs12" && v.String("key_size") != "2048" {
+	if v.String("delivery") != DeliverSCEP && v.String("key_size") != "2048" {
 		return map[string]Reason{"key_size": Why("identity.file-key")}
 	}
 	if life, before := v.Int("lifetime"), v.Int("renew_before"); life > 0 && before*2 > life {

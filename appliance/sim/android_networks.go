@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -21,6 +22,9 @@ func (d *Android) applyNetworks(p dict) {
 		more := dict{}
 		if specific != "" {
 			more["specificNonComplianceReason"] = specific
+		}
+		if guid := str(entryAt(onc, path), "GUID"); guid != "" && oneOf(specific, "ONC_WIFI_INVALID_VALUE", "ONC_WIFI_API_LEVEL") {
+			more["specificNonComplianceContext"] = dict{"oncWifiContext": dict{"wifiGuid": guid}}
 		}
 		s.wrong("openNetworkConfiguration", path, "", "INVALID_VALUE", more)
 	}
@@ -85,6 +89,17 @@ func (d *Android) applyNetworks(p dict) {
 		}
 		s.wifi = append(s.wifi, str(w, "SSID"))
 	}
+}
+
+// entryAt is the network that a complaint's path is about; nil when it is about something else.
+func entryAt(onc dict, path string) dict {
+	for i, v := range listOf(onc, "NetworkConfigurations") {
+		if at := fmt.Sprintf("onc.NetworkConfigurations[%d]", i); path == at || strings.HasPrefix(path, at+".") {
+			n, _ := v.(dict)
+			return n
+		}
+	}
+	return nil
 }
 
 // checkEAP holds the settings of an enterprise network against what Android takes.
