@@ -61,7 +61,7 @@ type Appliance struct {
 	pages    *ui.UI
 	demoKeys sync.Map // key of a demo link → session; always empty outside the demo
 
-	public, device, plain net.Listener
+	public, device, plain, numbers net.Listener
 
 	closing sync.Once
 }
@@ -156,6 +156,11 @@ func (a *Appliance) bind() (err error) {
 			return portError(a.config.HTTP, err)
 		}
 	}
+	if a.config.Metrics != "" {
+		if a.numbers, err = net.Listen("tcp", a.config.Metrics); err != nil {
+			return portError(a.config.Metrics, err)
+		}
+	}
 	return nil
 }
 
@@ -178,13 +183,16 @@ func (a *Appliance) Run(ctx context.Context) error {
 	if a.plain != nil {
 		g.Go(func() error { return a.serve(ctx, "plain", a.plain, nil, a.plainRoutes()) })
 	}
+	if a.numbers != nil {
+		g.Go(func() error { return a.serve(ctx, "metrics", a.numbers, nil, a.metricsRoutes()) })
+	}
 	g.Go(func() error { return a.tls.run(ctx) })
 	g.Go(func() error { return ended(ctx, a.lookAtItself(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunFanOut(ctx)) })
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
-	g.Go(func() error { return watchMemory(ctx) })
+	g.Go(func() error { return a.watchMemory(ctx) })
 	g.Go(func() error { return a.watchStore(ctx) })
 	return g.Wait()
 }
@@ -204,7 +212,7 @@ func (a *Appliance) watchStore(ctx context.Context) error {
 func (a *Appliance) Close() error {
 	var err error
 	a.closing.Do(func() {
-		for _, ln := range []net.Listener{a.public, a.device, a.plain} {
+		for _, ln := range []net.Listener{a.public, a.device, a.plain, a.numbers} {
 			if ln != nil {
 				ln.Close()
 			}

@@ -37,6 +37,7 @@ type Config struct {
 	TLSKey         string
 	ACME           ACMEFlags
 	HTTP           string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
+	Metrics        string // loopback address that tells metrics without a token; empty = none
 	TrustedProxies string // addresses of reverse proxies whose X-Forwarded-For is believed
 	SetupFile      string // where the one-time set-up link is written when there is no terminal
 	BackupDir      string // where backups are written; empty = <data>/backups
@@ -68,6 +69,7 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	c.ACME.flags(fs)
 	fs.StringVar(&c.TrustedProxies, "trusted-proxy", "", "`addresses` of the reverse proxies in front, whose X-Forwarded-For is believed (10.0.0.5,192.168.4.0/24)")
 	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP, ACME challenges and redirects only (usually :80)")
+	fs.StringVar(&c.Metrics, "metrics", "", "loopback `address` that tells Prometheus its numbers without a token, over plain HTTP (127.0.0.1:9464)")
 	fs.StringVar(&c.BackupDir, "backup-dir", "", "`directory` that backups are written to, best on another disk (default: <data>/backups)")
 	fs.BoolVar(&c.UpgradeBare, "upgrade-without-backup", false, "migrate the data of an older version although no backup can be made before")
 	fs.StringVar(&c.SetupFile, "setup-file", "", "`file` for the one-time set-up link when no terminal is attached (default: <data>/setup-link)")
@@ -167,6 +169,11 @@ func (c *Config) complete() error {
 	}
 	if _, err := parseProxies(c.TrustedProxies); err != nil {
 		return err
+	}
+	if c.Metrics != "" {
+		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !isLoopback(host) {
+			return UsageError{fmt.Sprintf("--metrics %q: want an address of this machine alone such as 127.0.0.1:9464; from elsewhere /metrics is read with an API token", c.Metrics)}
+		}
 	}
 	if c.Data == "" {
 		return UsageError{"--data: which directory?"}

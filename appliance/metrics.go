@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -190,44 +189,48 @@ func (m *scraped) counted(ctx context.Context, a fleet.Actor) (*fleet.Census, er
 	return c, err
 }
 
-// serve answers GET /metrics to programs on this machine, and to tokens that may read the settings.
+// serve answers GET /metrics on the doors that everybody reaches: to tokens that may read the settings. Where a request comes from says nothing there: a proxy
+// on this machine that passes TLS through makes everybody one of this machine.
 func (m *scraped) serve(w http.ResponseWriter, r *http.Request) {
-	if !m.a.fromHere(r) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		actor, err := m.a.fleet.AuthenticateToken(r.Context(), strings.TrimSpace(token), host)
-		if !strings.EqualFold(scheme, "Bearer") || err != nil || !actor.May(fleet.SettingsRead) || !actor.AllTags {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="muster"`)
-			plain(w, http.StatusUnauthorized, "an API token that may read settings, or a request from this machine")
-			return
-		}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	actor, err := m.a.fleet.AuthenticateToken(r.Context(), strings.TrimSpace(token), host)
+	if !strings.EqualFold(scheme, "Bearer") || err != nil || !actor.MayWhole(fleet.SettingsRead) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="muster"`)
+		plain(w, http.StatusUnauthorized, "an API token that may read settings, or the address that --metrics names")
+		return
 	}
+	m.write(w, r)
+}
+
+func (m *scraped) write(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	m.handler.ServeHTTP(w, r)
 }
 
-// fromHere says whether a request was made by a program on this machine to a name of this machine. What a proxy passes on is not, though it
-// comes from here too.
-func (a *Appliance) fromHere(r *http.Request) bool {
-	if p, err := parseProxies(a.config.TrustedProxies); err != nil || p.trusts(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || p.trusts(netip.IPv6Loopback()) {
-		return false // who knows whether the proxy on this machine says that it is one
-	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(name) != "" {
-			return false
+// metricsRoutes are those of the listener that --metrics names: for programs on this machine, without a token. A name that only leads here is refused, so
+// that no page of a stranger reads them through a browser on this machine.
+func (a *Appliance) metricsRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", a.metrics.write)
+	mux.HandleFunc("GET /readyz", a.readyWithNeeds)
+	return asDeclared(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
 		}
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
+		if !isLoopback(host) {
+			plain(w, http.StatusMisdirectedRequest, "for programs on this machine")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+}
+
+// isLoopback says whether an address or a name means this machine and nothing else.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return false
-	}
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	addr := net.ParseIP(from)
-	return err == nil && addr != nil && addr.IsLoopback()
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // measure counts what h answers, by class of route.

@@ -13,7 +13,7 @@ import (
 
 // Prometheus gets every part's numbers from this machine or with a token; nothing in them names a device or a person.
 func TestMetricsTellNumbersAndNoNames(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.Metrics = "127.0.0.1:0" })
 	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 61, Passcode: "482913", Poll: time.Hour}, "Anna", fleet.Corporate)
 	w.settle(id, fleet.StatusSucceeded)
 	w.sync(phone, id)
@@ -39,9 +39,10 @@ func TestMetricsTellNumbersAndNoNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(host string, header ...string) (int, string) {
+	open := "http://" + w.Appliance.numbers.Addr().String()
+	get := func(base, path, host string, header ...string) (int, string) {
 		t.Helper()
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", w.Appliance.config.URL+"/metrics", nil)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
 		if host != "" {
 			req.Host = host
 		}
@@ -59,7 +60,7 @@ func TestMetricsTellNumbersAndNoNames(t *testing.T) {
 		}
 		return resp.StatusCode, string(b)
 	}
-	status, text := get("")
+	status, text := get(open, "/metrics", "")
 	if status != 200 {
 		t.Fatalf("from this machine: %d %s", status, text)
 	}
@@ -80,19 +81,44 @@ func TestMetricsTellNumbersAndNoNames(t *testing.T) {
 			t.Errorf("the metrics name %q", name)
 		}
 	}
+	public := w.Appliance.config.URL
 	for what, c := range map[string]struct {
-		want   int
-		host   string
-		header []string
+		want       int
+		base, host string
+		header     []string
 	}{
-		"passed on by a proxy":           {401, "", []string{"X-Forwarded-For", "203.0.113.9"}},
-		"under the public name":          {401, "muster.test", nil},
-		"with a token":                   {200, "muster.test", []string{"Authorization", "Bearer " + secret}},
-		"with a token that may not":      {401, "muster.test", []string{"Authorization", "Bearer " + weak}},
-		"with a token of another making": {401, "muster.test", []string{"Authorization", "Bearer " + secret + "x"}},
+		"from this machine, as behind a proxy that passes TLS through": {401, public, "", nil},
+		"passed on by a proxy":              {401, public, "", []string{"X-Forwarded-For", "203.0.113.9"}},
+		"under the public name":             {401, public, "muster.test", nil},
+		"with a token":                      {200, public, "muster.test", []string{"Authorization", "Bearer " + secret}},
+		"with a token that may not":         {401, public, "muster.test", []string{"Authorization", "Bearer " + weak}},
+		"with a token of another making":    {401, public, "muster.test", []string{"Authorization", "Bearer " + secret + "x"}},
+		"a stranger's name that leads here": {421, open, "rebound.example", nil},
 	} {
-		if got, _ := get(c.host, c.header...); got != c.want {
+		if got, _ := get(c.base, "/metrics", c.host, c.header...); got != c.want {
 			t.Errorf("%s: %d, want %d", what, got, c.want)
+		}
+	}
+	if status, text := get(public, "/readyz", ""); status != 200 || text != "ready\n" {
+		t.Errorf("readiness for everybody: %d %q", status, text)
+	}
+	if err := w.Appliance.fleet.AfterRestore(t.Context(), time.Now()); err != nil { // now something does
+		t.Fatal(err)
+	}
+	if status, text := get(open, "/readyz", ""); status != 200 || !strings.Contains(text, "\nneed.restored ") {
+		t.Errorf("readiness with what needs a person: %d %q", status, text)
+	}
+	if status, text := get(public, "/readyz", ""); status != 200 || text != "ready\n" {
+		t.Errorf("readiness for everybody tells more: %d %q", status, text)
+	}
+	for _, path := range []string{"/", "/api/v1/devices", "/healthz"} {
+		if status, _ := get(open, path, ""); status != 404 {
+			t.Errorf("%s beside the metrics: %d", path, status)
+		}
+	}
+	for _, bad := range []string{":9464", "0.0.0.0:9464", "192.0.2.1:9464", "127.0.0.1"} {
+		if _, err := ParseServe([]string{"--metrics", bad}, io.Discard); err == nil {
+			t.Errorf("--metrics %s is taken", bad)
 		}
 	}
 }

@@ -145,29 +145,36 @@ func profileAddress(ticket string) string {
 	return "/enroll-profile/" + ticket + "/muster.mobileconfig"
 }
 
-// ready says whether the server can do its work: the store answers and takes writes. What else needs a person does not make it unready; the
-// codes of grave needs follow in the answer to a request from this machine, for monitors that show more than a status.
+// ready says whether the server can do its work: the store answers and takes writes. What else needs a person does not make it unready.
 func (a *Appliance) ready(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.fleet.SetupState(r.Context()); err != nil || a.db.Stats().Failed {
-		a.log.Error("not ready", "err", err)
-		plain(w, http.StatusServiceUnavailable, "not ready")
-		return
-	}
-	text := "ready"
-	if a.fromHere(r) {
+	a.sayReady(w, r, func() (string, error) { return "", nil })
+}
+
+// readyWithNeeds adds the codes of grave needs, for monitors on this machine that show more than a status.
+func (a *Appliance) readyWithNeeds(w http.ResponseWriter, r *http.Request) {
+	a.sayReady(w, r, func() (text string, err error) {
 		needs, err := a.fleet.Needs(r.Context(), fleet.Job("readyz"))
-		if err != nil {
-			a.log.Error("not ready", "err", err)
-			plain(w, http.StatusServiceUnavailable, "not ready")
-			return
-		}
 		for _, n := range needs {
 			if n.Severity == fleet.SeverityError {
 				text += "\n" + n.Reason.Code + " " + n.Object
 			}
 		}
+		return text, err
+	})
+}
+
+func (a *Appliance) sayReady(w http.ResponseWriter, r *http.Request, more func() (string, error)) {
+	_, err := a.fleet.SetupState(r.Context())
+	text := ""
+	if err == nil {
+		text, err = more()
 	}
-	plain(w, http.StatusOK, text)
+	if err != nil || a.db.Stats().Failed {
+		a.log.Error("not ready", "err", err)
+		plain(w, http.StatusServiceUnavailable, "not ready")
+		return
+	}
+	plain(w, http.StatusOK, "ready"+text)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

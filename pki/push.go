@@ -223,9 +223,9 @@ func parseChain(data []byte) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%w: certificate of %d bytes", ErrMessage, len(data))
 	}
 	if !bytes.Contains(data, []byte("-----BEGIN")) {
-		c, err := x509.ParseCertificate(data)
+		c, err := parseUploaded(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+			return nil, err
 		}
 		return []*x509.Certificate{c}, nil
 	}
@@ -234,9 +234,9 @@ func parseChain(data []byte) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		c, err := parseUploaded(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+			return nil, err
 		}
 		chain = append(chain, c)
 	}
@@ -246,11 +246,29 @@ func parseChain(data []byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
+// parseUploaded reads a certificate whose key is not too big to handle: one signature of an RSA key of 700,000 bits takes most of a minute to check.
+func parseUploaded(der []byte) (*x509.Certificate, error) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+	}
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > maxRSABits {
+		return nil, fmt.Errorf("%w: RSA key of %d bits", ErrMessage, k.N.BitLen())
+	}
+	return c, nil
+}
+
+// maxKeyDER bounds a private key, in bytes: one of maxRSABits has less than 5,000.
+const maxKeyDER = 8 << 10
+
 func parseRSAKey(data []byte) (*rsa.PrivateKey, error) {
 	if len(data) > maxPEM {
 		return nil, fmt.Errorf("%w: key of %d bytes", ErrMessage, len(data))
 	}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if len(block.Bytes) > maxKeyDER {
+			return nil, fmt.Errorf("%w: key of %d bytes", ErrMessage, len(block.Bytes))
+		}
 		switch block.Type {
 		case "RSA PRIVATE KEY":
 			key, err := x509.ParsePKCS1PrivateKey(block.Bytes)

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -268,6 +269,7 @@ func TestParseRoot(t *testing.T) {
 		"two":             {append(pki.PEM(root), pki.PEM(root)...), pki.ErrNotRoot},
 		"broken":          {broken, pki.ErrNotRoot},
 		"text":            {[]byte("hello"), pki.ErrMessage},
+		"a huge key":      {hugeKey(t, root), pki.ErrMessage},
 		"a key beside it": {append(pki.PEM(root), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})...), pki.ErrNotRoot},
 	} {
 		got, err := pki.ParseRoot(c.data)
@@ -275,4 +277,31 @@ func TestParseRoot(t *testing.T) {
 			t.Errorf("%s: error = %v, want %v", name, err, c.want)
 		}
 	}
+}
+
+// hugeKey is a certificate with the key of an RSA modulus of a hundred thousand bits in place of its own.
+func hugeKey(t *testing.T, c *x509.Certificate) []byte {
+	t.Helper()
+	var outer struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 100_000, 1), E: 1<<31 - 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(c.Raw, &outer); err != nil {
+		t.Fatal(err)
+	}
+	tbs := bytes.Replace(outer.TBS.Bytes, c.RawSubjectPublicKeyInfo, spki, 1)
+	outer.TBS = asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: tbs}
+	der, err := asn1.Marshal(outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		t.Fatalf("refused for another reason: %v", err)
+	}
+	return der
 }

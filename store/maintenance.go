@@ -104,3 +104,19 @@ func (db *DB) Stats() Stats {
 	}
 	return s
 }
+
+// Rest gives back memory that holds only what the files hold too, for a time in which little is asked of the store. It is best effort.
+func (db *DB) Rest() error {
+	if !db.enter() {
+		return ErrClosed
+	}
+	defer db.leave()
+	path, err := filepath.EvalSymlinks(db.path)
+	if err != nil {
+		return err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	return pageOut(path)
+}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"text/template/parse"
 	"time"
 
 	"muster/ui/words"
@@ -49,8 +50,9 @@ func NewRenderer(cat *words.Catalogue, clock func() time.Time, extra fs.FS) (*Re
 	return r, nil
 }
 
+// parse reads every file once. Pages share one set of templates: a copy of layout and components for each would take 40 MB.
 func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
-	base, err := template.New("").Funcs(r.funcs(lang)).ParseFS(templateFiles, "templates/layout/*.html", "templates/components/*.html")
+	set, err := template.New("").Funcs(r.funcs(lang)).ParseFS(templateFiles, "templates/layout/*.html", "templates/components/*.html")
 	if err != nil {
 		return fmt.Errorf("parse components: %w", err)
 	}
@@ -66,17 +68,66 @@ func (r *Renderer) parse(lang words.Lang, extra fs.FS) error {
 		}
 		for _, file := range names {
 			name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/pages/"), ".html")
-			page, err := base.Clone()
-			if err != nil {
+			if r.pages[lang][name], err = r.addPage(set, lang, name, source, file); err != nil {
 				return fmt.Errorf("parse %s: %w", name, err)
 			}
-			if page, err = page.ParseFS(source, file); err != nil {
-				return fmt.Errorf("parse %s: %w", name, err)
-			}
-			r.pages[lang][name] = page
 		}
 	}
 	return nil
+}
+
+// addPage parses a page by itself and puts what it defines into the set under names of its own, with its layout, which calls those.
+func (r *Renderer) addPage(set *template.Template, lang words.Lang, name string, source fs.FS, file string) (*template.Template, error) {
+	page, err := template.New("").Funcs(r.funcs(lang)).ParseFS(source, file)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]string{}
+	for _, t := range page.Templates() {
+		own[t.Name()] = name + " " + t.Name()
+	}
+	for _, t := range page.Templates() {
+		if t.Tree == nil {
+			continue
+		}
+		renameCalls(t.Tree.Root, own)
+		if _, err := set.AddParseTree(own[t.Name()], t.Tree); err != nil {
+			return nil, err
+		}
+	}
+	layout := set.Lookup("layout-" + path.Dir(name))
+	if layout == nil {
+		return nil, fmt.Errorf("no layout %q", path.Dir(name))
+	}
+	tree := layout.Tree.Copy()
+	renameCalls(tree.Root, own)
+	return set.AddParseTree(name, tree)
+}
+
+// renameCalls has a piece of a template call others by new names.
+func renameCalls(n parse.Node, names map[string]string) {
+	branch := func(b *parse.BranchNode) {
+		renameCalls(b.List, names)
+		renameCalls(b.ElseList, names)
+	}
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n != nil { // there need be no else
+			for _, inner := range n.Nodes {
+				renameCalls(inner, names)
+			}
+		}
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.TemplateNode:
+		if to, ok := names[n.Name]; ok {
+			n.Name = to
+		}
+	}
 }
 
 // Names lists the pages.
@@ -101,7 +152,7 @@ func (r *Renderer) Render(name string, p *Page) ([]byte, error) {
 		return nil, fmt.Errorf("no page %q", name)
 	}
 	var out bytes.Buffer
-	if err := t.ExecuteTemplate(&out, "layout-"+path.Dir(name), p); err != nil {
+	if err := t.Execute(&out, p); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return out.Bytes(), nil

@@ -29,17 +29,17 @@ type actionView struct {
 	ID       fleet.ActionID      `json:"id"`
 	Device   fleet.DeviceID      `json:"device"`
 	Type     fleet.ActionType    `json:"type"`
-	Options  fleet.ActionOptions `json:"options"`
+	Options  fleet.ActionOptions `json:"options,omitzero"`
 	State    fleet.ActionState   `json:"state"`
-	Reason   fleet.Reason        `json:"reason"`
+	Reason   fleet.Reason        `json:"reason,omitzero"`
 	By       string              `json:"by"`
-	Created  time.Time           `json:"created"`
+	Created  time.Time           `json:"created,omitzero"`
 	Sent     *time.Time          `json:"sent,omitempty"`
 	Ended    *time.Time          `json:"ended,omitempty"`
 	Expires  *time.Time          `json:"expires,omitempty"`
 	Tries    int                 `json:"tries"`
 	HasPIN   bool                `json:"has_pin"`
-	Evidence fleet.Evidence      `json:"evidence"`
+	Evidence fleet.Evidence      `json:"evidence,omitzero"`
 	Reply    *fleet.Reply        `json:"reply,omitempty"` // what the device answered to a query; kept for 30 days
 }
 

@@ -20,10 +20,10 @@ type invitationView struct {
 	State     fleet.InvitationState `json:"state"`
 	Uses      int                   `json:"uses"`
 	Used      int                   `json:"used"`
-	Expires   time.Time             `json:"expires"`
+	Expires   time.Time             `json:"expires,omitzero"`
 	Note      string                `json:"note,omitempty"`
 	Tags      []fleet.Tag           `json:"tags,omitempty"`
-	Created   time.Time             `json:"created"`
+	Created   time.Time             `json:"created,omitzero"`
 	CreatedBy string                `json:"created_by"`
 	Code      string                `json:"code,omitempty"`
 	URL       string                `json:"url,omitempty"`

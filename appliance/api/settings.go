@@ -235,7 +235,7 @@ type adminView struct {
 	Language   string        `json:"language,omitempty"`
 	Disabled   bool          `json:"disabled"`
 	TOTP       bool          `json:"totp"` // a second factor is set up
-	Created    time.Time     `json:"created"`
+	Created    time.Time     `json:"created,omitzero"`
 	LastSignIn *time.Time    `json:"last_sign_in,omitempty"`
 	Version    int           `json:"version"`
 }
@@ -258,8 +258,8 @@ type tokenView struct {
 	Name        string             `json:"name"`
 	Admin       fleet.AdminID      `json:"admin"`
 	Permissions []fleet.Permission `json:"permissions"`
-	Created     time.Time          `json:"created"`
-	Expires     time.Time          `json:"expires"`
+	Created     time.Time          `json:"created,omitzero"`
+	Expires     time.Time          `json:"expires,omitzero"`
 	LastUsed    *time.Time         `json:"last_used,omitempty"`
 }
 

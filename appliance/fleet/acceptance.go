@@ -21,7 +21,7 @@ type Acceptance struct {
 	Terms      TermsID      `json:"terms"`
 	Version    int          `json:"version"`
 	Language   string       `json:"language"`
-	At         time.Time    `json:"at"`
+	At         time.Time    `json:"at,omitzero"`
 	From       string       `json:"from"`
 	UserAgent  string       `json:"user_agent"`
 	Enrolment  EnrolmentID  `json:"enrolment"`

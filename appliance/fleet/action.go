@@ -70,7 +70,7 @@ type Action struct {
 type ActionChoice struct {
 	Type     ActionType `json:"type"`
 	Offered  bool       `json:"offered"`
-	Reason   Reason     `json:"reason"`            // why not, or what it does
+	Reason   Reason     `json:"reason,omitzero"`   // why not, or what it does
 	Options  []string   `json:"options,omitempty"` // which options apply: "message", "phone", "pin", "keep-data-plan", ...
 	Nodes    []string   `json:"nodes,omitempty"`   // query: what may be asked
 	NeedsPIN bool       `json:"needs_pin"`
@@ -79,10 +79,10 @@ type ActionChoice struct {
 
 // RemovalRow is one row of the C3 table: what happens to a kind of data, before confirming, and its proof afterwards.
 type RemovalRow struct {
-	Data     string     `json:"data"`    // word key: company-apps, settings, wifi-vpn, certificates, management, email, contacts, directory, web-links, other-apps, outlook, other-contacts
-	Outcome  Reason     `json:"outcome"` // removed, revoked, stays, not-applicable, ...
-	Proved   string     `json:"proved"`  // "proved", "not-proved", "not-needed" (nothing of it was there, or it stays)
-	Why      Reason     `json:"why"`
+	Data     string     `json:"data"`             // word key: company-apps, settings, wifi-vpn, certificates, management, email, contacts, directory, web-links, other-apps, outlook, other-contacts
+	Outcome  Reason     `json:"outcome,omitzero"` // removed, revoked, stays, not-applicable, ...
+	Proved   string     `json:"proved"`           // "proved", "not-proved", "not-needed" (nothing of it was there, or it stays)
+	Why      Reason     `json:"why,omitzero"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Serials  []string   `json:"serials,omitempty"` // revoked certificates
 	Items    []string   `json:"items,omitempty"`   // profile names removed
@@ -102,7 +102,7 @@ type Receipt struct {
 	Platform  Platform     `json:"platform"`
 	Ownership Ownership    `json:"ownership"`
 	By        string       `json:"by"`
-	Opened    time.Time    `json:"opened"`
+	Opened    time.Time    `json:"opened,omitzero"`
 	Closed    *time.Time   `json:"closed,omitempty"`
 	Outcome   string       `json:"outcome"` // open, proved, partly, not-proved, called-off, overtaken
 	Rows      []RemovalRow `json:"rows"`

@@ -15,7 +15,7 @@ import (
 // before it, so that a change or a gap shows.
 type AuditRecord struct {
 	Seq      uint64          `json:"seq"`
-	At       time.Time       `json:"at"`
+	At       time.Time       `json:"at,omitzero"`
 	Kind     ActorKind       `json:"kind"`
 	Actor    string          `json:"actor"`
 	Name     string          `json:"name"`

@@ -34,7 +34,7 @@ type Backup struct {
 	ID        BackupID   `json:"id"`
 	Kind      BackupKind `json:"kind"`
 	By        string     `json:"by"`
-	Created   time.Time  `json:"created"`
+	Created   time.Time  `json:"created,omitzero"`
 	File      string     `json:"file,omitempty"` // name in the directory of backups
 	Size      int64      `json:"size,omitempty"`
 	Entries   uint64     `json:"entries,omitempty"`
@@ -250,10 +250,6 @@ func (f *Fleet) DeleteBackup(ctx context.Context, a Actor, id BackupID) error {
 func (f *Fleet) BackUp(ctx context.Context) error {
 	job := Job("backup")
 	_, err := patiently(ctx, func() (*Backup, error) { return f.MakeBackup(ctx, job, BackupScheduled) })
-	var refusal *Refusal
-	if errors.As(err, &refusal) && refusal.Reason.Code == "recovery.missing" {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,11 @@ type CertificateView struct {
 	Device      DeviceID   `json:"device"`
 	DeviceName  string     `json:"device_name"`
 	Profile     ProfileID  `json:"profile"`
-	NotBefore   time.Time  `json:"not_before"`
-	NotAfter    time.Time  `json:"not_after"`
+	NotBefore   time.Time  `json:"not_before,omitzero"`
+	NotAfter    time.Time  `json:"not_after,omitzero"`
 	State       string     `json:"state"` // live, superseded, revoked, expired
 	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
-	Evidence    Evidence   `json:"evidence"` // first seen on the device; Message is the certificate's fingerprint
+	Evidence    Evidence   `json:"evidence,omitzero"` // first seen on the device; Message is the certificate's fingerprint
 }
 
 // States of a certificate.

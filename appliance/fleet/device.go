@@ -20,8 +20,8 @@ type Device struct {
 	Model     string      `json:"model,omitempty"`
 	OSVersion string      `json:"os_version,omitempty"`
 	Tags      []Tag       `json:"tags,omitempty"`
-	Enrolled  time.Time   `json:"enrolled"`
-	LastSeen  time.Time   `json:"last_seen"` // coalesced: at most a minute behind
+	Enrolled  time.Time   `json:"enrolled,omitzero"`
+	LastSeen  time.Time   `json:"last_seen,omitzero"` // coalesced: at most a minute behind
 	LastFrom  string      `json:"last_from,omitempty"`
 	Channels  []Channel   `json:"channels"`           // reachable channels
 	Switches  []FactKey   `json:"switches,omitempty"` // optional facts accepted at enrolment
@@ -94,7 +94,7 @@ type Counts struct {
 }
 
 type DayCount struct {
-	Day time.Time `json:"day"`
+	Day time.Time `json:"day,omitzero"`
 	N   int       `json:"n"`
 }
 
@@ -102,8 +102,8 @@ type DayCount struct {
 type Event struct {
 	ID       string    `json:"id"`
 	Device   DeviceID  `json:"device"`
-	At       time.Time `json:"at"`
-	Reason   Reason    `json:"reason"` // code "event.…"
-	Evidence Evidence  `json:"evidence"`
+	At       time.Time `json:"at,omitzero"`
+	Reason   Reason    `json:"reason,omitzero"` // code "event.…"
+	Evidence Evidence  `json:"evidence,omitzero"`
 	Actor    string    `json:"actor,omitempty"`
 }

@@ -30,7 +30,7 @@ type GoogleAccount struct {
 	Enterprise   string    `json:"enterprise,omitempty"`   // "enterprises/LC…"; empty until the organisation has signed up
 	Topic        string    `json:"topic,omitempty"`        // "projects/P/topics/T"; empty: devices are polled
 	Subscription string    `json:"subscription,omitempty"` // "projects/P/subscriptions/S"
-	Connected    time.Time `json:"connected"`
+	Connected    time.Time `json:"connected,omitzero"`
 	By           string    `json:"by"`
 }
 
@@ -387,7 +387,7 @@ func (f *Fleet) ForgetGoogle(ctx context.Context, a Actor) error {
 type GoogleCheck struct {
 	Code   string `json:"code"`            // "token", "api", "enterprise", "notifications", "quota", "usage", …
 	State  string `json:"state"`           // "good", "bad", "unknown"
-	Reason Reason `json:"reason"`          // what was found and what it means
+	Reason Reason `json:"reason,omitzero"` // what was found and what it means
 	Do     Reason `json:"do,omitzero"`     // what to do about it, or how to ask Google
 	Link   string `json:"link,omitempty"`  // where to do it
 	Words  string `json:"words,omitempty"` // Google's own

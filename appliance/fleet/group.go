@@ -27,8 +27,8 @@ type Group struct {
 	Kind        GroupKind `json:"kind"`
 	Rule        *Rule     `json:"rule,omitempty"`
 	Tags        []Tag     `json:"tags,omitempty"`
-	Created     time.Time `json:"created"`
-	Updated     time.Time `json:"updated"`
+	Created     time.Time `json:"created,omitzero"`
+	Updated     time.Time `json:"updated,omitzero"`
 	Version     int       `json:"version"`
 }
 

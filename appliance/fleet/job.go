@@ -16,10 +16,10 @@ type JobRun struct {
 	Attempt int        `json:"attempt,omitempty"` // more than one after an interruption
 	Trigger string     `json:"trigger"`           // on-time, late, by-hand
 	By      string     `json:"by,omitempty"`      // who started it by hand
-	Started time.Time  `json:"started"`
+	Started time.Time  `json:"started,omitzero"`
 	Ended   *time.Time `json:"ended,omitempty"`
 	Outcome string     `json:"outcome"` // running, done, failed, interrupted
-	Result  Reason     `json:"result"`
+	Result  Reason     `json:"result,omitzero"`
 }
 
 // Outcomes of a job's run, in the order of the UI.
@@ -51,7 +51,7 @@ type JobState struct {
 	Name         string    `json:"name"`
 	EverySeconds int       `json:"every_seconds,omitempty"`
 	At           string    `json:"at,omitempty"` // of a daily job, in the server's time zone
-	Next         time.Time `json:"next"`
+	Next         time.Time `json:"next,omitzero"`
 	Quiet        bool      `json:"quiet"`
 	Running      *JobRun   `json:"running,omitempty"`
 	Last         *JobRun   `json:"last,omitempty"`

@@ -14,7 +14,7 @@ import (
 // Need is a thing that needs a person; shown on the overview and the health page, in doctor and /readyz. Its kinds are declared in warnings.go.
 type Need struct {
 	Severity string `json:"severity"` // "error", "warning", "info"
-	Reason   Reason `json:"reason"`
+	Reason   Reason `json:"reason,omitzero"`
 	Link     string `json:"link"` // UI path of the place to mend it
 	Object   string `json:"object"`
 }

@@ -20,8 +20,8 @@ type Person struct {
 	UPN      string    `json:"upn"` // user principal name; the mail address when left empty
 	Language string    `json:"language,omitempty"`
 	Tags     []Tag     `json:"tags,omitempty"`
-	Created  time.Time `json:"created"`
-	Updated  time.Time `json:"updated"`
+	Created  time.Time `json:"created,omitzero"`
+	Updated  time.Time `json:"updated,omitzero"`
 	Version  int       `json:"version"` // rises with each change; a save names the version that it edits
 }
 

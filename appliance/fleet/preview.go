@@ -25,7 +25,7 @@ type Unfit struct {
 	Device  *Device           `json:"device,omitempty"`
 	Profile ProfileID         `json:"profile"`
 	Status  ProfileStatusCode `json:"status"` // not-applicable, conflict, or error
-	Reason  Reason            `json:"reason"`
+	Reason  Reason            `json:"reason,omitzero"`
 }
 
 const (

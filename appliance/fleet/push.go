@@ -17,9 +17,9 @@ import (
 type PushCertificate struct {
 	Topic        string    `json:"topic"`
 	AppleAccount string    `json:"apple_account"` // with which it is renewed: nobody remembers otherwise
-	NotAfter     time.Time `json:"not_after"`
+	NotAfter     time.Time `json:"not_after,omitzero"`
 	Fingerprint  string    `json:"fingerprint"`
-	Uploaded     time.Time `json:"uploaded"`
+	Uploaded     time.Time `json:"uploaded,omitzero"`
 	By           string    `json:"by"`
 }
 

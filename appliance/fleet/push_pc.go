@@ -17,7 +17,7 @@ import (
 type WindowsPush struct {
 	Family string    `json:"family"` // package family name: PCs open their channel for it
 	SID    string    `json:"sid"`    // package SID, "ms-app://s-1-15-2-…"
-	Saved  time.Time `json:"saved"`
+	Saved  time.Time `json:"saved,omitzero"`
 	By     string    `json:"by"`
 }
 

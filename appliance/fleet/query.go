@@ -22,7 +22,7 @@ const (
 type Reply struct {
 	Text string    `json:"text"`
 	Cut  bool      `json:"cut,omitempty"` // it was longer
-	At   time.Time `json:"at"`
+	At   time.Time `json:"at,omitzero"`
 }
 
 // mayQuery says whether answers of a device may be kept; what may not be kept is not asked.

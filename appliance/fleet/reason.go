@@ -24,7 +24,7 @@ func Why(code string, pairs ...string) Reason {
 // Evidence is a stored message of a device: without it nothing counts as proved.
 type Evidence struct {
 	Message string    `json:"message"` // id of the message or order that the device answered
-	At      time.Time `json:"at"`
+	At      time.Time `json:"at,omitzero"`
 	What    string    `json:"what"` // "acknowledged", "check-out", "profile-list", "certificate-list", "revocation", "push-410", ...
 }
 

@@ -28,7 +28,7 @@ type Recovery struct {
 // PendingRecovery is a new key that counts for nothing until a part of it was typed back.
 type PendingRecovery struct {
 	Name string    `json:"name"`
-	Made time.Time `json:"made"`
+	Made time.Time `json:"made,omitzero"`
 	Ask  []int     `json:"ask"` // groups to type back, counted from 1
 }
 

@@ -50,7 +50,7 @@ func (d *FactDeclaration) needsSwitch(o Ownership) bool {
 type Fact struct {
 	Key   FactKey   `json:"key"`
 	Value any       `json:"value"`
-	At    time.Time `json:"at"`
+	At    time.Time `json:"at,omitzero"`
 }
 
 // Declarations returns the register: every fact about devices, people and administrators, in the order in which it is shown.

@@ -50,8 +50,8 @@ type ServerCertificate struct {
 	Source      TLSMode   `json:"source"` // where this one came from: after a change of mode the old one serves until the new one is there
 	Issuer      string    `json:"issuer"`
 	Fingerprint string    `json:"fingerprint"`
-	NotBefore   time.Time `json:"not_before"`
-	NotAfter    time.Time `json:"not_after"`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
 	Covers      bool      `json:"covers"`            // it is made out for the name
 	Trusted     bool      `json:"trusted"`           // devices trust its authority: a public one, our own, or a private one that they are told of when they enrol
 	Problem     *Reason   `json:"problem,omitempty"` // why there is no newer one

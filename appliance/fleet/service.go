@@ -172,7 +172,7 @@ type TellsGaps interface {
 // FactGap is a fact that the register allows and that this device cannot give.
 type FactGap struct {
 	Key    FactKey `json:"key"`
-	Reason Reason  `json:"reason"`
+	Reason Reason  `json:"reason,omitzero"`
 }
 
 // FactGaps says of the facts that a device did not tell why they cannot be had, in the order of the register: "not available", with the

@@ -221,8 +221,8 @@ func (r *StaleRule) beyondShare(hits, covered int) bool { return hits*100 > r.Sh
 
 // StalePreview is what a rule would do now.
 type StalePreview struct {
-	Rule     StaleRule      `json:"rule"`
-	At       time.Time      `json:"at"`
+	Rule     StaleRule      `json:"rule,omitzero"`
+	At       time.Time      `json:"at,omitzero"`
 	Covered  int            `json:"covered"` // living devices within the actor's scope that the rule is about
 	Hits     int            `json:"hits"`
 	Skipped  int            `json:"skipped"`   // silent for as long, and left alone

@@ -45,8 +45,8 @@ type StaleRule struct {
 	GraceHours  int         `json:"grace_hours"`            // how long a device that was pushed has to answer before it is judged again
 	Off         bool        `json:"off,omitempty"`
 	Run         StaleRunID  `json:"run,omitempty"` // the run that is open; whoever begins one reads and writes this, so there is never a second
-	Created     time.Time   `json:"created"`
-	Updated     time.Time   `json:"updated"`
+	Created     time.Time   `json:"created,omitzero"`
+	Updated     time.Time   `json:"updated,omitzero"`
 	Version     int         `json:"version"`
 }
 

@@ -26,18 +26,18 @@ var StaleRunStates = []StaleRunState{RunAsking, RunWaiting, RunRemoving, RunDone
 // StaleRun is one run of a rule.
 type StaleRun struct {
 	ID       StaleRunID     `json:"id"`
-	Rule     StaleRule      `json:"rule"` // as it was when the run began: it runs under these terms
+	Rule     StaleRule      `json:"rule,omitzero"` // as it was when the run began: it runs under these terms
 	By       string         `json:"by"`
-	Started  time.Time      `json:"started"`
+	Started  time.Time      `json:"started,omitzero"`
 	State    StaleRunState  `json:"state"`
-	Listed   bool           `json:"listed"`           // every device it may take is on record and was pushed
-	JudgeAt  time.Time      `json:"judge_at"`         // when devices that did not answer are judged again
-	Covered  int            `json:"covered"`          // living devices that the rule was about
-	Devices  int            `json:"devices"`          // on record
-	Left     int            `json:"left"`             // living devices still to be taken after judging again
-	Outcomes map[string]int `json:"outcomes"`         // by outcome
-	YesBy    string         `json:"yes_by,omitempty"` // who allowed more than the share
-	Stopped  Reason         `json:"stopped,omitzero"` // why it was stopped
+	Listed   bool           `json:"listed"`            // every device it may take is on record and was pushed
+	JudgeAt  time.Time      `json:"judge_at,omitzero"` // when devices that did not answer are judged again
+	Covered  int            `json:"covered"`           // living devices that the rule was about
+	Devices  int            `json:"devices"`           // on record
+	Left     int            `json:"left"`              // living devices still to be taken after judging again
+	Outcomes map[string]int `json:"outcomes"`          // by outcome
+	YesBy    string         `json:"yes_by,omitempty"`  // who allowed more than the share
+	Stopped  Reason         `json:"stopped,omitzero"`  // why it was stopped
 	Ended    *time.Time     `json:"ended,omitempty"`
 }
 
@@ -59,11 +59,11 @@ var StaleOutcomes = []string{OutcomeOrdered, OutcomeDeleted, OutcomeAnswered, Ou
 type StaleRunDevice struct {
 	ID      string       `json:"id"` // run + "." + device
 	Run     StaleRunID   `json:"run"`
-	Verdict StaleVerdict `json:"verdict"` // as it was when it was put on record
+	Verdict StaleVerdict `json:"verdict,omitzero"` // as it was when it was put on record
 	Outcome string       `json:"outcome"`
 	Reason  Reason       `json:"reason,omitzero"`
 	Action  ActionID     `json:"action,omitempty"` // the order that was given
-	At      time.Time    `json:"at"`
+	At      time.Time    `json:"at,omitzero"`
 }
 
 var (

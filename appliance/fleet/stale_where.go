@@ -50,8 +50,8 @@ type ExpiryEnforcer interface {
 type Enforcement struct {
 	Platform Platform `json:"platform"`
 	Mode     Mode     `json:"mode"`
-	Device   Reason   `json:"device"`
-	Server   Reason   `json:"server"`
+	Device   Reason   `json:"device,omitzero"`
+	Server   Reason   `json:"server,omitzero"`
 }
 
 // StaleEnforcement lists what acts where, for each way of managing a device that a rule is about and that is served here. Ownership makes no

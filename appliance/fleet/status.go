@@ -23,18 +23,18 @@ type ProfileStatus struct {
 	Name     string            `json:"name"`
 	Type     ProfileType       `json:"type"`
 	Status   ProfileStatusCode `json:"status"`
-	Reason   Reason            `json:"reason"` // why; what it waits for
-	Since    time.Time         `json:"since"`
+	Reason   Reason            `json:"reason,omitzero"` // why; what it waits for
+	Since    time.Time         `json:"since,omitzero"`
 	NextTry  *time.Time        `json:"next_try,omitempty"`
-	Version  int               `json:"version"`  // wanted
-	Evidence Evidence          `json:"evidence"` // of the status shown
+	Version  int               `json:"version"`           // wanted
+	Evidence Evidence          `json:"evidence,omitzero"` // of the status shown
 }
 
 // Standing is one sentence about a device.
 type Standing struct {
 	Well    bool       `json:"well"`
-	Reason  Reason     `json:"reason"`             // "well", "waiting.contact", "removing", ...
-	Last    time.Time  `json:"last"`               // last contact
+	Reason  Reason     `json:"reason,omitzero"`    // "well", "waiting.contact", "removing", ...
+	Last    time.Time  `json:"last,omitzero"`      // last contact
 	Nudged  *time.Time `json:"nudged,omitempty"`   // last push
 	NextTry *time.Time `json:"next_try,omitempty"` // next push
 }

@@ -85,8 +85,8 @@ type Stranger struct {
 	Fingerprint string    `json:"fingerprint"`
 	Serial      string    `json:"serial"` // of the certificate
 	Subject     string    `json:"subject"`
-	First       time.Time `json:"first"`
-	Last        time.Time `json:"last"`
+	First       time.Time `json:"first,omitzero"`
+	Last        time.Time `json:"last,omitzero"`
 	Platform    Platform  `json:"platform,omitempty"`
 	Device      DeviceID  `json:"device,omitempty"` // the record that it belongs to: only its certificate is newer than the backup
 	Name        string    `json:"name,omitempty"`

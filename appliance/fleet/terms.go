@@ -15,7 +15,7 @@ type Terms struct {
 	ID      TermsID           `json:"id"`
 	Version int               `json:"version"`
 	Text    map[string]string `json:"text"` // language to plain text with blank-line paragraphs
-	Created time.Time         `json:"created"`
+	Created time.Time         `json:"created,omitzero"`
 	By      string            `json:"by"`
 }
 
