@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/certmagic"
 
@@ -67,8 +68,11 @@ func newACMEStorage(db *store.DB, now func() time.Time) *acmeStorage {
 	return &acmeStorage{db: db, now: now, owner: rand.Text()}
 }
 
-// Store puts value at key.
+// Store puts value at key. A key that is no UTF-8 is refused: kept as JSON it would not be found again by its name.
 func (s *acmeStorage) Store(ctx context.Context, key string, value []byte) error {
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: key %q", fs.ErrInvalid, key)
+	}
 	return s.db.Update(ctx, func(tx store.Tx) error {
 		return acmeFiles.Put(tx, &acmeFile{Key: key, Sealed: s.db.Sealer().Seal(acmeFiles.Name(), key, value), Size: int64(len(value)), Modified: s.now().UTC()})
 	})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,32 @@ func TestACMEStorageKeepsItsContract(t *testing.T) {
 	}
 	if err := s.Delete(ctx, "a/b"); err != nil {
 		t.Errorf("deleting what is gone: %v", err)
+	}
+	// Names come from outside. Whatever is in them, a value lies under its own name and nowhere else.
+	odd := []string{"../a/c", "a/../a/c", "/a/c", "a//c", "a/c/", "a/c\x00", "a/c0", "*.example.org/*", strings.Repeat("x", 500), "a\n/c"}
+	for _, key := range odd {
+		if err := s.Store(ctx, key, []byte(key)); err != nil {
+			t.Errorf("store %.20q: %v", key, err)
+		}
+	}
+	if err := s.Store(ctx, "\xff\xfe", secret); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("no UTF-8: %v", err)
+	}
+	if got, err := s.Load(ctx, "a/c"); err != nil || !bytes.Equal(got, secret) {
+		t.Errorf("an odd name wrote over another's value: %q %v", got, err)
+	}
+	for i, key := range odd {
+		if got, err := s.Load(ctx, key); err != nil || string(got) != key {
+			t.Errorf("load %.20q: %q %v", key, got, err)
+		}
+		if err := s.Delete(ctx, key); err != nil || s.Exists(ctx, key) {
+			t.Errorf("delete %.20q: %v", key, err)
+		}
+		for _, other := range odd[i+1:] {
+			if !s.Exists(ctx, other) && !strings.HasPrefix(other, key+"/") {
+				t.Errorf("deleting %.20q took %.20q", key, other)
+			}
+		}
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,12 +375,38 @@ func TestIdempotencyKey(t *testing.T) {
 	if !bytes.Equal(first, second) || header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("the same key made another answer:\n%s\n%s", first, second)
 	}
+	// Many at once are one too: who comes while the first is under way is told so.
+	var all sync.WaitGroup
+	var made atomic.Int32
+	for range 12 {
+		all.Go(func() {
+			in, _ := json.Marshal(body)
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", w.Appliance.config.URL+"/api/v1/invitations", bytes.NewReader(in))
+			req.Header = http.Header{"Idempotency-Key": {"order-3"}, "Authorization": {"Bearer " + c.token}}
+			resp, err := c.http.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			switch replayed := resp.Header.Get("Idempotency-Replayed") != ""; {
+			case resp.StatusCode == 201 && !replayed:
+				made.Add(1)
+			case resp.StatusCode != 201 && resp.StatusCode != 409:
+				t.Errorf("at once: %s", resp.Status)
+			}
+		})
+	}
+	all.Wait()
+	if n := made.Load(); n != 1 {
+		t.Errorf("%d of twelve at once were done", n)
+	}
 	body["ownership"] = "personal"
 	c.do("POST", "/invitations", body, 409, key)
 	var list things
 	c.call("GET", fmt.Sprintf("/invitations?person=%s", w.people["Anna"]), nil, 200, &list)
-	if len(list.Items) != 1 {
-		t.Errorf("%d invitations, want 1", len(list.Items))
+	if len(list.Items) != 2 {
+		t.Errorf("%d invitations, want 2", len(list.Items))
 	}
 	// A refusal gives its key back.
 	bad := http.Header{"Idempotency-Key": {"order-2"}}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/base64"
 	"errors"
+	"net/url"
 	"testing"
 
 	"golang.org/x/crypto/ocsp"
@@ -101,6 +103,33 @@ func FuzzParseUploads(f *testing.F) {
 		})
 		if err == nil {
 			t.Fatal("accepted a push certificate whose key is not ours")
+		}
+	})
+}
+
+// FuzzSCEPQuery gives the query of a GET arbitrary text, and what it is read as to the authority.
+func FuzzSCEPQuery(f *testing.F) {
+	x := newFixture(f)
+	c := newClient(f, x)
+	message := base64.StdEncoding.EncodeToString(c.message(f, makeCSR(f, rsaKeys()[0], "wrong")))
+	f.Add("operation=PKIOperation&message=" + url.QueryEscape(message))
+	f.Add("message=" + message + "&operation=PKIOperation&message=x")
+	f.Add("operation=GetCACert&message=ra")
+	f.Add("operation=%GG&&&=&operation")
+	f.Fuzz(func(t *testing.T, raw string) {
+		operation, message, err := pki.ParseSCEPQuery(raw)
+		if err != nil {
+			if !errors.Is(err, pki.ErrMessage) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if len(message) > len(raw) || len(operation) > len(raw) {
+			t.Fatalf("%d bytes of %d", len(message), len(raw))
+		}
+		_, body, err := x.a.SCEP(context.Background(), operation, message)
+		if err != nil && !errors.Is(err, pki.ErrMessage) && !errors.Is(err, pki.ErrOperation) || err == nil && len(body) == 0 {
+			t.Fatalf("%q: %d bytes, %v", operation, len(body), err)
 		}
 	})
 }

@@ -193,8 +193,8 @@ func (q *Request) ReadForm() (Form, error) {
 	return Form{Values: q.PostForm, Errors: map[string]string{}}, nil
 }
 
-// ReadUpload is ReadForm for a form with files: a file that was given takes the place of the value of its field.
-func (q *Request) ReadUpload(files ...string) (Form, error) {
+// ReadUpload parses a posted form that may bring files along.
+func (q *Request) ReadUpload() (Form, error) {
 	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
@@ -206,21 +206,21 @@ func (q *Request) ReadUpload(files ...string) (Form, error) {
 	if form.Values == nil {
 		form.Values = url.Values{}
 	}
-	for _, name := range files {
-		file, _, err := q.FormFile(name)
-		if err != nil {
-			continue // none was given
-		}
-		raw, err := io.ReadAll(io.LimitReader(file, maxForm))
-		file.Close()
-		if err != nil {
-			return Form{}, errBadForm
-		}
-		if len(raw) > 0 {
-			form.Values.Set(name, string(raw))
-		}
-	}
 	return form, nil
+}
+
+// Uploaded is the content of the file in a field; nothing when none was chosen.
+func (q *Request) Uploaded(field string) ([]byte, error) {
+	file, _, err := q.FormFile(field)
+	if err != nil {
+		return nil, nil
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxForm))
+	if err != nil {
+		return nil, errBadForm
+	}
+	return raw, nil
 }
 
 // Refused puts a refusal's sentences at the form's fields. It reports false when

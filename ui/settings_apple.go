@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -116,12 +115,16 @@ func (u *UI) pushRequest(q *Request) error {
 
 // uploadPush takes the certificate as a file or as pasted text.
 func (u *UI) uploadPush(q *Request) error {
-	form, err := q.ReadUpload("certificate")
+	form, err := q.ReadUpload()
 	if err != nil {
 		return err
 	}
-	pem := []byte(cmp.Or(form.Value("certificate"), strings.TrimSpace(form.Value("pasted"))))
-	form.Values.Del("certificate")
+	pem := []byte(strings.TrimSpace(form.Value("pasted")))
+	if raw, err := q.Uploaded("certificate"); err != nil {
+		return err
+	} else if len(raw) > 0 {
+		pem = raw
+	}
 	if len(pem) == 0 && q.Actor.MayWhole(fleet.SettingsEdit) {
 		form.Errors["certificate"] = q.T("apple.upload.none")
 		return u.showApple(q, http.StatusUnprocessableEntity, form, nil)

@@ -113,9 +113,16 @@ func (q *Request) servedRow(c fleet.ServerCertificate, wanted fleet.TLSMode) ser
 type ownCertificate struct{ Chain, Key, CertFile, KeyFile string }
 
 func (u *UI) saveTLS(q *Request) error {
-	form, err := q.ReadUpload("chain", "key")
+	form, err := q.ReadUpload()
 	if err != nil {
 		return err
+	}
+	for _, name := range []string{"chain", "key"} {
+		if raw, err := q.Uploaded(name); err != nil {
+			return err
+		} else if len(raw) > 0 {
+			form.Values.Set(name, string(raw))
+		}
 	}
 	in := ownCertificate{Chain: form.Value("chain"), Key: form.Value("key"), CertFile: form.Value("cert_file"), KeyFile: form.Value("key_file")}
 	form.Values.Del("chain")

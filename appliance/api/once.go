@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"net/http"
@@ -30,14 +31,17 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, c *call, rt route)
 		return
 	}
 	status, answer, err := s.run(r.Context(), c, rt)
+	after := context.WithoutCancel(r.Context()) // who went away before the answer comes back for it
 	if err != nil {
-		if ferr := s.Fleet.ForgetOnce(r.Context(), c.Actor, key); ferr != nil {
-			s.Logger.Error("idempotency key not given back", "err", ferr)
+		if statusOf(err) != http.StatusInternalServerError { // else nobody knows how far it came
+			if ferr := s.Fleet.ForgetOnce(after, c.Actor, key); ferr != nil {
+				s.Logger.Error("idempotency key not given back", "err", ferr)
+			}
 		}
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.Fleet.FinishOnce(r.Context(), c.Actor, key, fleet.OnceAnswer{Status: status, Body: answer}); err != nil {
+	if err := s.Fleet.FinishOnce(after, c.Actor, key, fleet.OnceAnswer{Status: status, Body: answer}); err != nil {
 		s.Logger.Error("idempotent answer not kept", "err", err)
 	}
 	s.write(w, status, answer)

@@ -48,15 +48,22 @@ var kinds = []struct {
 // errBadRequest is a request that cannot be read: not JSON, an unknown field, a bad number.
 var errBadRequest = errors.New("api: bad request")
 
+// statusOf is the status of an error; what is no refusal of ours is 500.
+func statusOf(err error) int {
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			return k.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
 // fail writes an error. What is not a refusal is ours: it goes to the log, and the caller learns only that it happened.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	lang := words.Negotiate("", r.Header.Get("Accept-Language"))
-	p := problem{Type: "about:blank", Status: http.StatusInternalServerError, Code: "internal"}
-	for _, k := range kinds {
-		if errors.Is(err, k.is) {
-			p.Status, p.Code = k.status, "error"
-			break
-		}
+	p := problem{Type: "about:blank", Status: statusOf(err), Code: "internal"}
+	if p.Status != http.StatusInternalServerError {
+		p.Code = "error"
 	}
 	p.Title = http.StatusText(p.Status)
 	var refusal *fleet.Refusal

@@ -261,10 +261,6 @@ func (f *Fleet) DeleteBackup(ctx context.Context, a Actor, id BackupID) error {
 func (f *Fleet) BackUp(ctx context.Context) error {
 	job := Job("backup")
 	_, err := patiently(ctx, func() (*Backup, error) { return f.MakeBackup(ctx, job, BackupScheduled) })
-	var refusal *Refusal
-	if errors.As(err, &refusal) && refusal.Reason.Code == "recovery.missing" {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

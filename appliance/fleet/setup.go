@@ -179,7 +179,7 @@ func (f *Fleet) setUp(tx store.Tx, recoveryNext bool, a Actor, set *Settings, m 
 	if err != nil {
 		return err
 	}
-	if err := tx.Put(keySettings, raw); err != nil {
+	if err := f.putSettings(tx, raw); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
 	if err := f.record(tx, a, "create", "settings", "", nil, nil, s); err != nil {
