@@ -289,6 +289,15 @@ func TestAndroidThroughTrouble(t *testing.T) {
 	w.profile(fleet.TypeEmail, "Mail through trouble", `{"account":"exchange","host":"mail.noordhaven.example"}`)
 	w.eventually("the mail arrives all the same", func() bool { return slices.Contains(w.succeeded(id), "Mail through trouble") })
 
+	phone.SetOffline(true)
+	last, since := -1, 0
+	w.eventually("nobody has asked for the phone for three looks at all devices", func() bool { // else the lock may go with a turn that is under way
+		n := w.google.Counts().Methods
+		if n["enterprises.devices.get"] != last {
+			last, since = n["enterprises.devices.get"], n["enterprises.devices.list"]
+		}
+		return n["enterprises.devices.list"] >= since+3
+	})
 	w.google.Unreachable(true)
 	lock := w.act(id, fleet.ActLock)
 	w.eventually("what hinders it can be seen", func() bool {
@@ -297,6 +306,7 @@ func TestAndroidThroughTrouble(t *testing.T) {
 	})
 	w.restart()
 	w.google.Unreachable(false)
+	phone.SetOffline(false)
 	w.eventually("the lock is carried out once", func() bool { return w.action(lock.ID).State == fleet.ActionDone })
 	if n := phone.State().Locks; n != 1 {
 		t.Errorf("locked %d times", n)
@@ -308,6 +318,30 @@ func TestAndroidThroughTrouble(t *testing.T) {
 	if n := phone.State().Locks; n != 2 {
 		t.Errorf("locked %d times, want twice: a command was sent again that had been taken", n)
 	}
+
+	w.google.Answer(1, sim.GoogleTrouble{Path: "/webApps", Status: 500, After: true}) // it was made, and nobody heard
+	link := w.profile(fleet.TypeWebLink, "House pages", `{"label":"House","url":"https://house.example.org/"}`)
+	linked := func(says string) bool {
+		for pkg, app := range w.google.WebApps() {
+			if a, there := phone.State().Apps[pkg]; there && app == says+" https://house.example.org/" && len(w.google.WebApps()) == 1 {
+				return a.Title != ""
+			}
+		}
+		return false
+	}
+	w.eventually("the link is an app of the work profile, made once", func() bool { return linked("House") && slices.Contains(w.succeeded(id), "House pages") })
+	if _, err := w.Appliance.fleet.UpdateProfile(t.Context(), w.Actor, link.ID, fleet.ProfileInput{Settings: []byte(`{"label":"Our house","url":"https://house.example.org/"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("its new title is with Google", func() bool { return linked("Our house") })
+	if err := w.Appliance.fleet.Assign(t.Context(), w.Actor, link.ID, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the app is off the phone", func() bool { return !linked("Our house") })
+	if err := w.Appliance.fleet.DeleteProfile(t.Context(), w.Actor, link.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("and then gone from Google", func() bool { return len(w.google.WebApps()) == 0 })
 }
 
 // Notifications come twice, out of order, or not at all. A person removes the work profile by themselves, which nobody is told; when they enrol

@@ -60,7 +60,7 @@ func TestBackupPages(t *testing.T) {
 	tab.Submit(t, "main form button.primary")
 	see("read back and counted", "by hand", "Rehearse")
 	tab.Submit(t, `form[action$="/rehearse"] button`)
-	see("The rehearsal went well", "restored and checked")
+	see("The rehearsal went well", "Restored and checked")
 	tab.Shot(t, "backup-made")
 
 	f := w.Appliance.fleet
@@ -81,7 +81,7 @@ func TestBackupPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	visit("/restored")
-	see("Removals wait for you", "Anna's iPhone", "Let this 1 removal go out", "Take back")
+	see("Removals wait for you", "Anna's iPhone", "Let this removal go ahead", "Take back")
 	tab.Shot(t, "restored-held")
 	tab.Submit(t, `form[action="/restored"] button`)
 	see("Nothing waits")

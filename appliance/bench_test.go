@@ -25,6 +25,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	var failed atomic.Value
 	var wg sync.WaitGroup
 	b.ResetTimer()
+	own := processorOf("self")
 	spent, syncs, pushes, start := w.processor(), w.syncs(b), w.pushes.Load(), time.Now()
 	for conn := range connections {
 		wg.Go(func() {
@@ -44,6 +45,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	wg.Wait()
 	took := time.Since(start)
 	b.StopTimer()
+	own = processorOf("self") - own
 	spent, syncs, pushes = w.processor()-spent, w.syncs(b)-syncs, w.pushes.Load()-pushes
 	if err, ok := failed.Load().(error); ok {
 		b.Fatal(err)
@@ -57,6 +59,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000/float64(perCall), "p50-ms")
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000/float64(perCall), "p99-ms")
 	b.ReportMetric(float64(spent.Microseconds())/float64(b.N*perCall), "server-us/req")
+	b.ReportMetric(float64(own.Microseconds())/float64(b.N*perCall), "load-us/req")
 	b.ReportMetric(syncs/float64(b.N*perCall), "syncs/req")
 	b.ReportMetric(float64(pushes), "pushes")
 	now, peak := w.resident()
@@ -67,7 +70,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 // syncs is how many durable commits the server has made.
 func (w *benchWorld) syncs(b *testing.B) float64 {
 	b.Helper()
-	page, err := read(w.people().Get(w.url + "/metrics"))
+	page, err := read(w.people().Get("http://" + w.metrics + "/metrics"))
 	if err != nil {
 		b.Fatal(err)
 	}

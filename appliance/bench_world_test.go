@@ -54,6 +54,7 @@ type benchWorld struct {
 	server         *exec.Cmd
 	start          func() *exec.Cmd // starts a server on the same directory and waits until it listens
 	config         Config
+	metrics        string // where the server tells them
 	token          string
 	pushes         atomic.Int64 // that reached the push service
 	keys           []*rsa.PrivateKey
@@ -109,7 +110,7 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		w.people[name] = p.ID
 		links = append(links, w.invitation(name, fleet.IOS, fleet.Corporate, 50))
 	}
-	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, time.Hour)
+	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, 30*24*time.Hour)
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +137,14 @@ func (w *benchWorld) begin(b *testing.B) {
 	push := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { w.pushes.Add(1) }))
 	push.EnableHTTP2 = true
 	push.StartTLS()
-	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw}
+	port, err := freePort("127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.metrics = "127.0.0.1:" + port
+	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw, Metrics: w.metrics}
 	if os.Getenv("MUSTER_BENCH_PUSH") == "dead" {
-		config = childConfig{}
+		config.Push = ""
 	}
 	world := &world{t: b, config: w.config, roots: w.roots}
 	w.start = func() *exec.Cmd {
@@ -432,7 +438,12 @@ func (w *benchWorld) resident() (now, peak float64) {
 
 // processor is the processor time that the server has used (Linux): it tells more than the rate on a machine that does other work too.
 func (w *benchWorld) processor() time.Duration {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.server.Process.Pid))
+	return processorOf(strconv.Itoa(w.server.Process.Pid))
+}
+
+// processorOf is that of any process; "self" is the load.
+func processorOf(process string) time.Duration {
+	raw, err := os.ReadFile("/proc/" + process + "/stat")
 	if err != nil {
 		return 0
 	}

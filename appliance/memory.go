@@ -13,6 +13,7 @@ import (
 const (
 	softLimit = 400 << 20 // the collector works harder above this; GOMEMLIMIT overrides it
 	slack     = 48 << 20  // this much held beyond what lives is worth giving back
+	growth    = 200       // per cent that the heap grows between collections; GOGC overrides it. What lives is small, and marking it is dear
 
 	memoryLook = 30 * time.Second
 	quiet      = 3000 // commits between two looks at most, when the appliance is at rest: 100 a second
@@ -23,6 +24,9 @@ const (
 func (a *Appliance) watchMemory(ctx context.Context) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softLimit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(growth)
 	}
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/live:bytes"},

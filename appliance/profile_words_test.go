@@ -53,6 +53,6 @@ func TestEverySettingHasWords(t *testing.T) {
 		want("rule.op." + op)
 	}
 	for _, s := range strings.Fields("pending succeeded error conflict not-applicable waiting-person removing removed") {
-		want("delivery." + s)
+		want("word.status." + s)
 	}
 }

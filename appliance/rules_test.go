@@ -219,7 +219,7 @@ func TestRulesAndJobsByForms(t *testing.T) {
 	}
 	form.Set("days", "90")
 	form.Set("do", "preview")
-	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "It would take 0 devices of the 1 that it is about.") {
+	if path, body := post("/rules/new", form); path != "/rules/new" || !strings.Contains(body, "It would take no device now; it is about one.") {
 		t.Errorf("no preview at %s", path)
 	}
 	form.Del("do")

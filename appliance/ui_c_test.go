@@ -121,7 +121,7 @@ func TestHousePages(t *testing.T) {
 			t.Fatalf("no version on the page:\n%s", visible(body))
 		}
 		status, _, body := v.post("/settings", "version", version[1], "organisation", "", "contact", "Desk <b>12</b>", "language", "nl", "door_days", "9999", "facts_every", "x", "renew_before", "60")
-		v.wants("wrong settings", status, 422, body, "Desk &lt;b&gt;12&lt;/b&gt;", `value="9999"`, "Between 1 and 365", "This is needed.")
+		v.wants("wrong settings", status, 422, body, "Desk &lt;b&gt;12&lt;/b&gt;", `value="9999"`, "Between 1 and 365", "Fill this in.")
 		status, at, body := v.post("/settings", "version", version[1], "organisation", "Noordhaven & Zn", "contact", "Desk 12", "language", "nl", "door_days", "45", "facts_every", "12", "renew_before", "70",
 			"url", "https://elsewhere.example")
 		v.wants("settings", status, 200, body, "The settings are saved.", "Noordhaven &amp; Zn")
@@ -198,7 +198,7 @@ func TestHousePages(t *testing.T) {
 	t.Run("a token is shown once, works, and ends", func(t *testing.T) {
 		v := w.owner(t)
 		status, _, body := v.post("/settings/tokens", "name", "x", "lifetime", "7")
-		v.wants("a token without rights", status, 422, body, "This is needed.")
+		v.wants("a token without rights", status, 422, body, "Fill this in.")
 		status, _, body = v.post("/settings/tokens", "name", "Export", "lifetime", "7", "permissions", "devices.read")
 		v.wants("a token", status, 200, body, "only this once")
 		secret := regexp.MustCompile(`muster_[A-Za-z0-9_-]+`).FindString(body)

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -236,6 +237,7 @@ func TestWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookies := signIn(t, w, b)
+	auditIsTold(t, w)
 	paths := append(screens(t, w, w.browser(), cookies), "/devices/"+string(pc)+"/act/query")
 	if only := os.Getenv("MUSTER_WALK"); only != "" { // for looking at some pages while working on them
 		paths = slices.DeleteFunc(paths, func(p string) bool { return !strings.Contains(p, only) })
@@ -262,6 +264,29 @@ func TestWalk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// auditIsTold: every field in the log's details has a name for people.
+func auditIsTold(t *testing.T, w *world) {
+	t.Helper()
+	list, err := w.Appliance.fleet.Audit(t.Context(), w.Actor, fleet.AuditQuery{ListQuery: fleet.ListQuery{Limit: 500}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) < 20 {
+		t.Errorf("only %d entries in the log", len(list.Items))
+	}
+	for _, r := range list.Items {
+		for _, side := range []json.RawMessage{r.Before, r.After} {
+			var fields map[string]json.RawMessage
+			if len(side) == 0 || json.Unmarshal(side, &fields) != nil {
+				continue
+			}
+			for name := range fields {
+				needWords(t, "audit.field."+name)
+			}
+		}
 	}
 }
 

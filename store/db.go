@@ -114,6 +114,8 @@ func engineOptions(path string, o Options, log *slog.Logger) badger.Options {
 	e.TableSizeMultiplier = 1
 	e.NumCompactors = 2
 	e.ValueLogFileSize = 64 << 20
+	// Each merge of level 0 rewrites most of the level below, since ids of devices lie all over it: merging half as often costs half.
+	e.NumLevelZeroTables, e.NumLevelZeroTablesStall = 10, 20
 	e.BlockCacheSize = 32 << 20
 	e.IndexCacheSize = 16 << 20
 	if o.Small {

@@ -1,9 +1,7 @@
 package ui
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -155,83 +153,6 @@ func (q *Request) auditRow(r *fleet.AuditRecord) auditRow {
 	}
 	row.Changes, row.Changed = q.auditChanges(r)
 	return row
-}
-
-// auditChanges lists the fields that differ, or all of them where only one side is known.
-func (q *Request) auditChanges(r *fleet.AuditRecord) ([]auditChange, bool) {
-	before, isMap := fieldsOf(r.Before)
-	after, alsoMap := fieldsOf(r.After)
-	both := len(before) > 0 && len(after) > 0
-	if !isMap || !alsoMap {
-		return []auditChange{{Field: q.T("audit.field"), Before: q.auditValue(r.Before), After: q.auditValue(r.After)}}, both
-	}
-	var names []string
-	for name := range before {
-		names = append(names, name)
-	}
-	for name := range after {
-		if _, ok := before[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	var out []auditChange
-	for _, name := range names {
-		if name == "version" || (both && bytes.Equal(before[name], after[name])) {
-			continue
-		}
-		c := auditChange{Field: name, Before: q.auditValue(before[name]), After: q.auditValue(after[name])}
-		if key := "audit.field." + name; q.Words.Has(key) {
-			c.Field = q.T(key)
-		}
-		if c.Before != "" || c.After != "" {
-			out = append(out, c)
-		}
-	}
-	return out, both
-}
-
-// fieldsOf reads an object's fields; false when it is something else. Nothing at all counts as an object without fields.
-func fieldsOf(raw json.RawMessage) (map[string]json.RawMessage, bool) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, true
-	}
-	var m map[string]json.RawMessage
-	err := json.Unmarshal(raw, &m)
-	return m, err == nil
-}
-
-// auditValue writes one value for people; what has parts is written as JSON.
-func (q *Request) auditValue(raw json.RawMessage) string {
-	var v any
-	if len(raw) == 0 || json.Unmarshal(raw, &v) != nil {
-		return ""
-	}
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
-			return q.Words.DateTime(t.Local())
-		}
-		return v
-	case bool:
-		if v {
-			return q.T("words.yes")
-		}
-		return q.T("words.no")
-	case []any:
-		var all []string
-		for _, x := range v {
-			s, ok := x.(string)
-			if !ok {
-				return prettyJSON(raw)
-			}
-			all = append(all, s)
-		}
-		return strings.Join(all, ", ")
-	}
-	return prettyJSON(raw)
 }
 
 func (u *UI) verifyAudit(q *Request) error {

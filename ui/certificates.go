@@ -85,7 +85,7 @@ func (u *UI) certificates(q *Request) error {
 	}
 	page := certificatesPage{Tabs: q.certificateTabs("list"), Form: form, Device: form.Value("device"), Revoke: q.Actor.May(fleet.CertsRevoke)}
 	for _, s := range certificateStates {
-		page.States = append(page.States, Option{Value: s, Word: q.T("word.certificate_state." + s)})
+		page.States = append(page.States, Option{Value: s, Word: q.word("certificate_state", s)})
 	}
 	for _, d := range endsWithin {
 		page.Within = append(page.Within, Option{Value: strconv.Itoa(d), Word: q.Words.N("certificates.within", d, nil)})

@@ -43,6 +43,7 @@ type devicePage struct {
 	Sync     bool // offered now
 	Standing standingView
 	Profiles []heldProfile
+	NotFor   []FactLine // profiles that do not apply to it, and why
 	Open     []orderView
 	Past     []orderView
 	MorePast string
@@ -81,6 +82,7 @@ type heldProfile struct {
 	Href     string
 	State    Status
 	Why      string
+	Words    string // the device's own, beside the evidence: the reason says the same to people
 	Evidence []evidenceView
 	Retry    bool
 }
@@ -281,13 +283,33 @@ func (q *Request) mayRetry(p fleet.ProfileStatus) bool {
 
 func (q *Request) deviceProfiles(page *devicePage, profiles []fleet.ProfileStatus) error {
 	for _, p := range profiles {
-		r := heldProfile{ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
+		if p.Status == fleet.StatusNotApplicable {
+			page.NotFor = append(page.NotFor, FactLine{Name: p.Name, Value: q.Say(p.Reason)})
+			continue
+		}
+		words := ""
+		if p.Reason.Code != "" && p.Status != fleet.StatusError {
+			words, p.Reason.DeviceWords = p.Reason.DeviceWords, ""
+		}
+		r := heldProfile{Words: words, ProfileStatus: p, TypeWord: q.word("type", string(p.Type)), State: q.deliveryStatus(p.Status), Why: q.Say(p.Reason), Evidence: q.evidence(p.Evidence), Retry: q.mayRetry(p)}
 		if q.Actor.May(fleet.ProfilesRead) {
 			r.Href = "/profiles/" + string(p.Profile)
 		}
 		page.Profiles = append(page.Profiles, r)
 	}
+	slices.SortStableFunc(page.Profiles, func(a, b heldProfile) int { return deliveryRank(a.Status) - deliveryRank(b.Status) })
 	return nil
+}
+
+// deliveryRank puts what needs someone first, then what is under way, then what is well.
+func deliveryRank(s fleet.ProfileStatusCode) int {
+	switch s {
+	case fleet.StatusError, fleet.StatusConflict, fleet.StatusWaitsPerson:
+		return 0
+	case fleet.StatusPending, fleet.StatusRemoving:
+		return 1
+	}
+	return 2
 }
 
 func (u *UI) deviceRetry(q *Request) error {

@@ -131,20 +131,21 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 // question ("Whether there is a passcode") there is a shorter one, and where
 // platforms call it by different names there is one for the platform.
 func (q *Request) factName(p fleet.Platform, k fleet.FactKey) string {
-	for _, key := range []string{"device.fact." + string(k) + "." + string(p), "device.fact." + string(k)} {
-		if q.Words.Has(key) {
-			return q.T(key)
-		}
-	}
-	return q.T("fact." + string(k))
+	key, _ := q.firstWords("device.fact."+string(k)+"."+string(p), "device.fact."+string(k), "fact."+string(k))
+	return q.T(key)
+}
+
+// personFactName is a fact's name for the person whose device it is about: where the register's own is the language of administrators there
+// is a plainer one.
+func (q *Request) personFactName(k fleet.FactKey) string {
+	key, _ := q.firstWords("enrol.fact."+string(k), "fact."+string(k))
+	return q.T(key)
 }
 
 // actionText is a text about an action, by key and action; where a platform does something else under that name there is one for the platform.
 func (q *Request) actionText(key string, d *fleet.Device, t fleet.ActionType, args ...any) string {
 	key += "." + string(t)
-	if own := key + "." + string(d.Platform); q.Words.Has(own) {
-		key = own
-	}
+	key, _ = q.firstWords(key+"."+string(d.Platform), key)
 	return q.T(key, args...)
 }
 
@@ -192,6 +193,9 @@ func (q *Request) factValue(d fleet.FactDeclaration, v any) any {
 		}
 		if t, err := time.Parse(time.RFC3339, v); err == nil && kind == "time" {
 			return timeElement(q.Words, t, q.Words.DateTime, false, false)
+		}
+		if d.Key == fleet.FactLanguage {
+			return q.saysLanguage(v)
 		}
 		if day, err := time.Parse(time.DateOnly, v); err == nil && d.Key == fleet.FactSecurityPatch {
 			return q.Words.Date(day)

@@ -110,11 +110,11 @@ func (q *Request) choiceView(d *fleet.Device, c fleet.ActionChoice) choiceView {
 
 func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
 	v := orderView{Reply: a.Reply, ID: a.ID, Word: capital(q.actionText("word.action", d, a.Type)), Icon: actionIcon(a.Type), By: a.By, Status: q.actionStatus(a.State), Why: q.Say(a.Reason), Ordered: a.Created,
-		Evidence: q.evidence(a.Evidence), PIN: len(a.Secret) > 0 && q.Actor.May(actionPermission(a.Type))}
+		Evidence: q.evidence(a.Evidence), PIN: len(a.Secret) > 0 && q.Actor.May(a.Type.Needs())}
 	if a.Ended != nil {
 		v.Ended = *a.Ended
 	} else {
-		v.CallOff = a.State == fleet.ActionQueued && q.Actor.May(actionPermission(a.Type))
+		v.CallOff = a.State == fleet.ActionQueued && q.Actor.May(a.Type.Needs())
 		if v.Why == "" {
 			v.Why = q.T("device.order." + string(a.State))
 		}
@@ -158,21 +158,6 @@ func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
 	option(o.Node != "", "node", "text", q.nodeWord(o.Node))
 	v.Options = capital(strings.Join(options, "; "))
 	return v
-}
-
-// actionPermission is the right that an action takes.
-func actionPermission(t fleet.ActionType) fleet.Permission {
-	switch t {
-	case fleet.ActRetire:
-		return fleet.DevicesRetire
-	case fleet.ActWipe:
-		return fleet.DevicesWipe
-	case fleet.ActDelete:
-		return fleet.DevicesDelete
-	case fleet.ActQuery:
-		return fleet.DevicesQuery
-	}
-	return fleet.DevicesLock
 }
 
 // flashRefusal goes back to a page and says there why something was refused.

@@ -35,6 +35,7 @@ type enrolPage struct {
 	Notice    string // of something that the device records, said before anything else
 	Device    string // "iphone", "mac", "pc": which words and pictures
 	Personal  bool
+	Kiosk     bool   // a device for one purpose, which belongs to nobody
 	First     string // the person's first name; "" without a person
 	Terms     string // in the page's language where there is one
 	Collected []collectedPart
@@ -61,15 +62,6 @@ type (
 	}
 )
 
-// Names lists the facts of the category in one line.
-func (p collectedPart) Names() string {
-	names := make([]string, len(p.Facts))
-	for i, f := range p.Facts {
-		names[i] = f.What
-	}
-	return strings.Join(names, "\u00a0· ")
-}
-
 // collectedBy puts what is collected under its categories, in the register's order.
 func (q *Request) collectedBy(facts []fleet.FactDeclaration) []collectedPart {
 	var parts []collectedPart
@@ -81,7 +73,7 @@ func (q *Request) collectedBy(facts []fleet.FactDeclaration) []collectedPart {
 			at[d.Category] = i
 			parts = append(parts, collectedPart{Category: q.T("category." + string(d.Category))})
 		}
-		parts[i].Facts = append(parts[i].Facts, collected{What: q.T("fact." + string(d.Key)), Why: q.T(d.Why)})
+		parts[i].Facts = append(parts[i].Facts, collected{What: q.personFactName(d.Key), Why: q.T(d.Why)})
 	}
 	return parts
 }
@@ -123,7 +115,7 @@ func (u *UI) invitation(q *Request) error {
 func (q *Request) showInvitation(status int, opened *fleet.Opened, form Form) error {
 	h := inHand(q.Request)
 	page := enrolPage{
-		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal,
+		Opened: opened, Device: deviceWord(opened.Target.Platform), Personal: opened.Target.Ownership == fleet.Personal, Kiosk: opened.Target.Mode == fleet.ModeKiosk,
 		Terms: q.termsText(opened.Terms), Form: form, Return: form.Value("appru"), Elsewhere: !h.fits(opened.Target.Platform) && !startsNew(opened.Target), New: startsNew(opened.Target),
 		NotSafari: (h.Kind == "iphone" || h.Kind == "ipad") && !h.InSafari,
 	}
@@ -234,6 +226,9 @@ func (q *Request) enrolRefused(err error) error {
 		text = q.Say(refusal.Reason)
 	}
 	data := map[string]string{"Text": text}
+	if refusal != nil && refusal.Reason.Code == "invitation.used" {
+		data["Yours"] = q.T("enrol.closed.yours")
+	}
 	settings, err := q.ui.fleet.Settings(q.Context())
 	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
 		return err
@@ -330,10 +325,8 @@ func (u *UI) installSteps(q *Request, ticket string, page *installPage) error {
 
 // saysPower says what can be done with a device, in the words of its kind where it is done differently there.
 func (q *Request) saysPower(to fleet.Target, r fleet.Reason) string {
-	for _, kind := range []string{string(to.Mode), string(to.Platform)} {
-		if key := "enrol." + r.Code + "." + kind; q.Words.Has(key) {
-			return q.T(key)
-		}
+	if key, ok := q.firstWords("enrol."+r.Code+"."+string(to.Mode), "enrol."+r.Code+"."+string(to.Platform)); ok {
+		return q.T(key)
 	}
 	return q.Say(r)
 }

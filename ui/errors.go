@@ -99,6 +99,9 @@ func (u *UI) fail(q *Request, err error) {
 	}
 	key := "error." + strconv.Itoa(status)
 	f := failure{Title: q.T(key + ".title"), Text: q.T(key + ".text"), Home: q.Admin != nil}
+	if status == http.StatusNotFound && q.Admin == nil {
+		f.Text = q.T("error.404.open")
+	}
 	if errors.Is(err, errOrigin) {
 		f.Text = q.T("error.403.origin")
 	}

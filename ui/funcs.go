@@ -49,6 +49,7 @@ func (r *Renderer) funcs(lang words.Lang) template.FuncMap {
 		"initials":   initials,
 		"json":       prettyJSON,
 		"upper":      strings.ToUpper,
+		"capital":    capital,
 	}
 }
 

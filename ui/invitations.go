@@ -137,6 +137,11 @@ func (u *UI) newInvitation(q *Request) error {
 		return fleet.ErrForbidden
 	}
 	form := filled("platform", string(fleet.IOS), "uses", "1", "days", "7")
+	if ready, err := q.appleReady(); err != nil {
+		return err
+	} else if !ready {
+		form.Values.Set("platform", string(fleet.Windows))
+	}
 	if id := q.FormValue("person"); id != "" {
 		p, err := u.fleet.Person(q.Context(), q.Actor, fleet.PersonID(id))
 		if err != nil {
@@ -146,6 +151,12 @@ func (u *UI) newInvitation(q *Request) error {
 		form.Values.Set("ownership", "")
 	}
 	return q.showInvitationForm(http.StatusOK, form, nil)
+}
+
+// appleReady says whether Apple's devices can be invited: without a valid push certificate none can be enrolled.
+func (q *Request) appleReady() (bool, error) {
+	push, err := q.ui.fleet.PushCertificate(q.Context())
+	return push != nil && q.ui.now().Before(push.NotAfter), err
 }
 
 // addressOf is what stands for a person in a field: one reads it, and it finds them again.
@@ -168,9 +179,18 @@ func (q *Request) showInvitationForm(status int, form Form, choose []*fleet.Pers
 	for _, p := range choose {
 		f.Choose = append(f.Choose, Option{Value: addressOf(p), Word: p.Name, Hint: p.Mail})
 	}
+	apple, err := q.appleReady()
+	if err != nil {
+		return err
+	}
 	f.Platforms = []Option{{Value: string(fleet.IOS), Word: q.T("invitation.platform.ios"), Hint: q.T("invitation.platform.ios.hint")},
 		{Value: string(fleet.MacOS), Word: q.saysPlatform(fleet.MacOS), Hint: q.T("invitation.platform.macos.hint")},
 		{Value: string(fleet.Windows), Word: q.T("word.platform.windows"), Hint: q.T("invitation.platform.windows.hint")}}
+	if !apple { // said here, and not to the person who opens the invitation in vain
+		for i := range f.Platforms[:2] {
+			f.Platforms[i].Disabled, f.Platforms[i].Hint = true, q.T("invitation.platform.apple.off")
+		}
+	}
 	android, err := q.androidOptions()
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func (q *Request) heldDevice(d *fleet.Device) heldDevice {
 	if sub == "" {
 		sub = q.saysPlatform(d.Platform)
 	}
-	return heldDevice{Link: "/devices/" + string(d.ID), Icon: platformIcon(d.Platform), Name: name, Sub: sub, Status: q.saysState(d), Device: d}
+	return heldDevice{Link: "/devices/" + string(d.ID), Icon: platformIcon(d.Platform), Name: name, Sub: sub, Status: q.deviceStateStatus(d.State), Device: d}
 }
 
 func (u *UI) person(q *Request) error {

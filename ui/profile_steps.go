@@ -410,10 +410,11 @@ func (w *wizard) reviewProfile(r *reviewStep) error {
 	return nil
 }
 
-// gatheredNotes are the notes about single settings, with the sentence that gathers those of one platform.
+// gatheredNotes are the notes about single settings and ways of managing, with the sentence that gathers those of one platform.
 var gatheredNotes = map[string]string{
 	"profile.setting-not-on-platform": "profile.not-known-there",
 	"profile.setting-supervised":      "profile.supervised-there",
+	"profile.not-on-mode":             "profile.not-managed-so",
 }
 
 // notesInWords says what a check found. Settings that a platform does not know are gathered into one sentence for each platform.
@@ -436,7 +437,11 @@ func (w *wizard) notesInWords(notes []fleet.Reason) []Message {
 			where[at] = len(out)
 			out = append(out, Message{Kind: Mute})
 		}
-		names[at] = append(names[at], "“"+w.T(fieldWord(w.decl.Type, n.Args["setting"]))+"”")
+		name := "“" + w.T(fieldWord(w.decl.Type, n.Args["setting"])) + "”"
+		if mode, ok := n.Args["mode"]; ok {
+			name = w.T("word.mode." + mode)
+		}
+		names[at] = append(names[at], name)
 	}
 	for at, list := range names {
 		out[where[at]].Text = w.T(at.word, "platform", w.saysPlatform(at.platform), "settings", w.Words.List(list))
@@ -541,7 +546,7 @@ func (q *Request) reachView(r *fleet.Reach) *reachView {
 	}
 	for _, u := range r.Without {
 		if u.Device != nil {
-			v.Without = append(v.Without, unfitRow{heldDevice: q.heldDevice(u.Device), Why: q.Say(u.Reason), Status: q.saysDelivery(u.Status)})
+			v.Without = append(v.Without, unfitRow{heldDevice: q.heldDevice(u.Device), Why: q.Say(u.Reason), Status: q.deliveryStatus(u.Status)})
 		}
 	}
 	for _, reason := range r.Warnings {
@@ -561,7 +566,8 @@ func (q *Request) countsBar(counts map[fleet.ProfileStatusCode]int, link string)
 			continue
 		}
 		total += n
-		part := Part{Word: q.T("delivery." + string(code)), N: n, Text: q.Words.Number(int64(n)), Class: "c-" + string(deliveryKind(code))}
+		status := q.deliveryStatus(code)
+		part := Part{Word: status.Word, N: n, Text: q.Words.Number(int64(n)), Class: "c-" + string(status.Kind)}
 		if link != "" {
 			part.Href = link + "?status=" + string(code)
 		}

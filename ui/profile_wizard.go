@@ -167,10 +167,19 @@ func (w *wizard) settleType() error {
 	}
 	w.decl = d
 	if w.form.Value("settings-of") != string(d.Type) {
-		setSettings(d, w.form, fleet.Values{})
+		setSettings(d, w.form, w.fitting(d))
 		w.form.Values.Set("settings-of", string(d.Type))
 	}
 	return nil
+}
+
+// fitting are values to begin with where the default is of no use on the platforms that were chosen: an app for Androids alone comes from
+// Google Play.
+func (w *wizard) fitting(d fleet.Declaration) fleet.Values {
+	if p := w.platforms(); d.Type == fleet.TypeApp && slices.Contains(p, fleet.Android) && !slices.Contains(p, fleet.Windows) {
+		return fleet.Values{"kind": fleet.AppPlay}
+	}
+	return fleet.Values{}
 }
 
 // platforms that were chosen, of those that the type can go to.

@@ -268,14 +268,14 @@ func (u *UI) profileDevices(q *Request) error {
 	}
 	p.Statuses = []Option{{Value: "", Word: q.T("profile.status.all")}}
 	for _, code := range deliveryCodes() {
-		p.Statuses = append(p.Statuses, Option{Value: string(code), Word: q.T("delivery." + string(code))})
+		p.Statuses = append(p.Statuses, Option{Value: string(code), Word: q.word("status", string(code))})
 	}
 	list, err := u.fleet.ProfileDevices(q.Context(), q.Actor, p.Profile.ID, fleet.ProfileStatusCode(p.Status), ask)
 	if err != nil {
 		return err
 	}
 	for _, s := range list.Items {
-		row := statusRow{State: q.saysDelivery(s.Status), Why: q.Say(s.Reason), Since: s, Version: s.Version, Old: s.Version != p.Profile.Version}
+		row := statusRow{State: q.deliveryStatus(s.Status), Why: q.Say(s.Reason), Since: s, Version: s.Version, Old: s.Version != p.Profile.Version}
 		d, err := u.fleet.Device(q.Context(), q.Actor, s.Device)
 		switch {
 		case err == nil:

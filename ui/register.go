@@ -1,10 +1,6 @@
 package ui
 
-import (
-	"slices"
-
-	"muster/appliance/fleet"
-)
+import "muster/appliance/fleet"
 
 func (u *UI) registerRoutes() {
 	u.admin("GET /settings/register", u.register)
@@ -71,32 +67,13 @@ func (u *UI) register(q *Request) error {
 		}
 		page.Devices = append(page.Devices, never)
 	}
-	return q.Page("app/settings-register", Page{Title: q.T("settings.tab.register"), Data: page})
+	return q.Page("app/settings-register", Page{Title: q.T("register.title"), Data: page})
 }
 
 // takenFrom says in words from which devices a fact comes; nothing for what people and administrators give.
 func (q *Request) takenFrom(d fleet.FactDeclaration) string {
 	if len(d.Platforms) == 0 {
 		return q.T("register.from.typed")
-	}
-	has := func(p fleet.Platform) bool { return slices.Contains(d.Platforms, p) }
-	mobile, mac, pc := has(fleet.IOS) || has(fleet.IPadOS), has(fleet.MacOS), has(fleet.Windows)
-	which := "other"
-	switch {
-	case mobile && mac && pc:
-		which = "all"
-	case mobile && mac:
-		which = "apple"
-	case mac && pc:
-		which = "computers"
-	case mobile && pc:
-		which = "mobile-pc"
-	case mobile:
-		which = "mobile"
-	case mac:
-		which = "mac"
-	case pc:
-		which = "pc"
 	}
 	whose := "both"
 	switch {
@@ -105,5 +82,5 @@ func (q *Request) takenFrom(d fleet.FactDeclaration) string {
 	case len(d.Ownership) == 1:
 		whose = "personal"
 	}
-	return q.T("register.from", "which", q.T("register.which."+which), "whose", q.T("register.whose."+whose))
+	return q.T("register.from", "which", q.saysPlatforms(d.Platforms), "whose", q.T("register.whose."+whose))
 }

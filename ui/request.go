@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -190,6 +191,36 @@ func (q *Request) ReadForm() (Form, error) {
 		return Form{}, errBadForm
 	}
 	return Form{Values: q.PostForm, Errors: map[string]string{}}, nil
+}
+
+// ReadUpload parses a posted form that may bring files along.
+func (q *Request) ReadUpload() (Form, error) {
+	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return Form{}, errTooLarge
+		}
+		return Form{}, errBadForm
+	}
+	form := Form{Values: q.PostForm, Errors: map[string]string{}}
+	if form.Values == nil {
+		form.Values = url.Values{}
+	}
+	return form, nil
+}
+
+// Uploaded is the content of the file in a field; nothing when none was chosen.
+func (q *Request) Uploaded(field string) ([]byte, error) {
+	file, _, err := q.FormFile(field)
+	if err != nil {
+		return nil, nil
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxForm))
+	if err != nil {
+		return nil, errBadForm
+	}
+	return raw, nil
 }
 
 // Refused puts a refusal's sentences at the form's fields. It reports false when

@@ -60,6 +60,7 @@ type ruleRunPage struct {
 	Pager    *Pager
 	MayStop  bool
 	MayAllow bool
+	Allow    string // what a yes does, with the number of devices
 }
 
 type ruleRunDevice struct {
@@ -82,6 +83,9 @@ func (u *UI) ruleRun(q *Request) error {
 	}
 	may := q.mayRule(run.Rule.Kind)
 	p := ruleRunPage{Run: run, Row: q.ruleRunRow(run), MayStop: may && run.Ended == nil, MayAllow: may && run.State == fleet.RunWaiting}
+	if p.MayAllow {
+		p.Allow = q.Words.N("stale.allow."+string(run.Rule.Kind), run.Left, nil)
+	}
 	state := p.Row.State.AsPill()
 	p.Head = Head{Title: q.T("stale.run.title", "rule", run.Rule.Name), Sub: p.Row.Says, Status: &state, Back: "/rules", BackWord: q.T("stale.title")}
 	if _, err := u.fleet.StaleRule(q.Context(), q.Actor, run.Rule.ID); err == nil {

@@ -187,6 +187,9 @@ type rulePreview struct {
 
 func (q *Request) rulePreview(p *fleet.StalePreview, link string) *rulePreview {
 	out := &rulePreview{Text: q.Words.N("stale.preview.hits", p.Hits, map[string]any{"covered": p.Covered})}
+	if p.Hits == 0 {
+		out.Text = q.Words.N("stale.preview.none", p.Covered, nil)
+	}
 	if p.Skipped > 0 {
 		out.Text += " " + q.Words.N("stale.preview.skipped", p.Skipped, nil)
 	}
@@ -228,7 +231,7 @@ func (u *UI) rule(q *Request) error {
 	state := p.Rule.State.AsPill()
 	p.Head = Head{Title: r.Name, Sub: r.Description, Status: &state, Back: "/rules", BackWord: q.T("stale.title")}
 	if q.mayRule(r.Kind) {
-		p.Head.Actions = []Button{{Href: link + "/delete", Word: q.T("stale.delete.word"), Icon: "trash", Style: "ghost"}, {Href: link + "/edit", Word: q.T("stale.edit.word"), Icon: "edit", Style: "primary"}}
+		p.Head.Actions = []Button{{Href: link + "/delete", Word: q.T("stale.delete.word"), Icon: "trash", Style: "danger"}, {Href: link + "/edit", Word: q.T("stale.edit.word"), Icon: "edit", Style: "primary"}}
 	}
 	p.Facts = q.ruleFacts(p.Rule)
 	for _, e := range u.fleet.StaleEnforcement(r) {

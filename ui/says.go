@@ -20,56 +20,39 @@ func (q *Request) saysPlatforms(list []fleet.Platform) string {
 	return q.Words.List(out)
 }
 
-// saysDelivery is the state of a profile on a device as word, icon and colour.
-func (q *Request) saysDelivery(s fleet.ProfileStatusCode) Status {
-	return Status{Kind: deliveryKind(s), Word: q.T("delivery." + string(s)), Icon: deliveryIcon(s)}
+// firstWords is the first of the keys that has words, and whether any has; otherwise the last, whose absence the catalogue logs.
+func (q *Request) firstWords(keys ...string) (string, bool) {
+	for _, key := range keys {
+		if q.Words.Has(key) {
+			return key, true
+		}
+	}
+	return keys[len(keys)-1], false
+}
+
+// saysLanguage names the language of a BCP 47 tag such as nl-NL or zh-Hans-CN, with its country where that tells more than one would guess.
+// A tag that the catalogue does not know stays as it is.
+func (q *Request) saysLanguage(tag string) string {
+	parts := strings.FieldsFunc(tag, func(r rune) bool { return r == '-' || r == '_' })
+	if len(parts) == 0 {
+		return tag
+	}
+	key := "language." + strings.ToLower(parts[0])
+	if !q.Words.Has(key) {
+		return tag
+	}
+	for _, p := range parts[1:] {
+		if country := "language.in." + strings.ToUpper(p); len(p) == 2 && !strings.EqualFold(p, parts[0]) && q.Words.Has(country) {
+			return q.T("language.with-country", "language", q.T(key), "country", q.T(country))
+		}
+	}
+	return q.T(key)
 }
 
 // deliveryCodes in the order of the pages: what is well first, then what needs someone.
 func deliveryCodes() []fleet.ProfileStatusCode {
 	return []fleet.ProfileStatusCode{fleet.StatusSucceeded, fleet.StatusPending, fleet.StatusWaitsPerson, fleet.StatusRemoving, fleet.StatusConflict,
 		fleet.StatusError, fleet.StatusNotApplicable, fleet.StatusRemoved}
-}
-
-func deliveryKind(s fleet.ProfileStatusCode) Kind {
-	switch s {
-	case fleet.StatusSucceeded:
-		return Good
-	case fleet.StatusError:
-		return Bad
-	case fleet.StatusConflict, fleet.StatusWaitsPerson:
-		return Warn
-	case fleet.StatusPending, fleet.StatusRemoving:
-		return Busy
-	}
-	return Mute
-}
-
-func deliveryIcon(s fleet.ProfileStatusCode) string {
-	switch s {
-	case fleet.StatusConflict:
-		return "conflict"
-	case fleet.StatusWaitsPerson:
-		return "hand"
-	}
-	return ""
-}
-
-// saysState is the state of a device's life under management.
-func (q *Request) saysState(d *fleet.Device) Status {
-	s := Status{Kind: Mute, Word: q.T("life." + string(d.State))}
-	switch d.State {
-	case fleet.Managed:
-		s.Kind = Good
-	case fleet.Enrolling:
-		s.Kind = Busy
-	case fleet.Retiring, fleet.Wiping:
-		s.Kind = Warn
-		s.Icon = "wait"
-	case fleet.Closed:
-		s.Kind = Warn
-	}
-	return s
 }
 
 // asked reads search and place in a list from the address.

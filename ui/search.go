@@ -195,7 +195,7 @@ func (u *UI) find(q *Request, page *searchPage) error {
 		}
 		var hits []hit
 		for _, p := range l.Items {
-			hits = append(hits, hit{"/profiles/" + string(p.ID), p.Name, q.T("word.type." + string(p.Type)), "profiles", q.T("search.kind.profile")})
+			hits = append(hits, hit{"/profiles/" + string(p.ID), p.Name, q.word("type", string(p.Type)), "profiles", q.T("search.kind.profile")})
 		}
 		add(q.T("nav.profiles"), "/profiles", l.Next, hits)
 	}

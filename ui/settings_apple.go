@@ -2,7 +2,6 @@ package ui
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,27 +115,15 @@ func (u *UI) pushRequest(q *Request) error {
 
 // uploadPush takes the certificate as a file or as pasted text.
 func (u *UI) uploadPush(q *Request) error {
-	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return errTooLarge
-		}
-		return errBadForm
-	}
-	form := Form{Values: q.PostForm, Errors: map[string]string{}}
-	if form.Values == nil {
-		form.Values = url.Values{}
+	form, err := q.ReadUpload()
+	if err != nil {
+		return err
 	}
 	pem := []byte(strings.TrimSpace(form.Value("pasted")))
-	if file, _, err := q.FormFile("certificate"); err == nil {
-		raw, err := io.ReadAll(io.LimitReader(file, maxForm))
-		file.Close()
-		if err != nil {
-			return errBadForm
-		}
-		if len(raw) > 0 {
-			pem = raw
-		}
+	if raw, err := q.Uploaded("certificate"); err != nil {
+		return err
+	} else if len(raw) > 0 {
+		pem = raw
 	}
 	if len(pem) == 0 && q.Actor.MayWhole(fleet.SettingsEdit) {
 		form.Errors["certificate"] = q.T("apple.upload.none")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"html/template"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -190,28 +189,18 @@ func (q *Request) googleChecks() ([]googleCheckRow, error) {
 
 // saveGoogle takes a key file or a relay, and how news of devices comes.
 func (u *UI) saveGoogle(q *Request) error {
-	if err := q.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return errTooLarge
-		}
-		return errBadForm
-	}
-	form := Form{Values: q.PostForm, Errors: map[string]string{}}
-	if form.Values == nil {
-		form.Values = url.Values{}
+	form, err := q.ReadUpload()
+	if err != nil {
+		return err
 	}
 	text := func(name string) string { return strings.TrimSpace(form.Value(name)) }
 	in := fleet.GoogleInput{Kind: form.Value("kind"), RelayURL: text("relay_url"), RelaySecret: text("relay_secret"), Project: text("project"), Enterprise: text("enterprise")}
 	form.Values.Del("relay_secret")
-	if file, _, err := q.FormFile("key_file"); err == nil {
-		raw, err := io.ReadAll(io.LimitReader(file, maxForm))
-		file.Close()
-		if err != nil {
-			return errBadForm
-		}
-		in.KeyFile = string(raw)
+	key, err := q.Uploaded("key_file")
+	if err != nil {
+		return err
 	}
+	in.KeyFile = string(key)
 	if form.Value("notices") != "poll" {
 		in.Topic, in.Subscription = text("topic"), text("subscription")
 		if project := u.googleProject(q, in); project != "" {

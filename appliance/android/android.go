@@ -22,6 +22,7 @@ type Fleet interface {
 	Redeem(ctx context.Context, ticket string) (*fleet.Enrolment, *fleet.Opened, error)
 	Settings(ctx context.Context) (*fleet.Settings, error)
 	Device(ctx context.Context, a fleet.Actor, id fleet.DeviceID) (*fleet.Device, error)
+	Profile(ctx context.Context, a fleet.Actor, id fleet.ProfileID) (*fleet.Profile, error)
 	WantedBeforehand(ctx context.Context, id fleet.EnrolmentID) (*fleet.Beforehand, error)
 	StateOfEnrolment(ctx context.Context, id fleet.EnrolmentID) (*fleet.Enrolment, *fleet.Device, error)
 	RefuseEnrolment(ctx context.Context, id fleet.EnrolmentID, why fleet.Reason) error
@@ -77,6 +78,7 @@ type Android struct {
 	look  chan struct{} // rung to look all devices over now
 
 	claiming sync.Mutex // held while a new device is taken in
+	linking  sync.Mutex // held while a web app is made or changed
 
 	mu     sync.Mutex
 	conn   *connection

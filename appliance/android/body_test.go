@@ -60,6 +60,8 @@ func policyCases(t testing.TB) map[string]struct {
 	identified.packed = map[fleet.ProfileID]fleet.PackedIdentity{"key": {PKCS12: []byte("here a PKCS #12 file would stand")}}
 	mailByKey := profileOf("mail", fleet.TypeEmail, `{"account":"exchange","host":"mail.example.org","sign_in":"certificate","identity":"key"}`)
 	wifiByKey := profileOf("corp", fleet.TypeWiFi, `{"ssid":"Corp","security":"enterprise","eap":"tls","identity":"key","root":"root","server_names":"radius.example.org"}`)
+	linked := work()
+	linked.webApps = map[fleet.ProfileID]string{"link": "com.google.enterprise.webapp.x1", "stay": "com.google.enterprise.webapp.x2"}
 	early := work()
 	early.early = true
 	expiring, erasing := work(), company(fleet.ModeFullyManaged)
@@ -83,6 +85,7 @@ func policyCases(t testing.TB) map[string]struct {
 		"managed_nine":     {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("mail", fleet.TypeEmail, `{"account":"exchange","host":"mail.example.org","android_app":"nine"}`)}},
 		"work_passcode":    {work(), []*fleet.Profile{profileOf("pass", fleet.TypePasscode, `{"min_length":4,"max_failed":10,"max_age":90,"history":3}`)}},
 		"managed_passcode": {company(fleet.ModeFullyManaged), []*fleet.Profile{profileOf("pass", fleet.TypePasscode, `{"min_length":8,"complex_chars":1,"auto_lock":10}`)}},
+		"work_links":       {linked, []*fleet.Profile{profileOf("link", fleet.TypeWebLink, `{"label":"Intranet","url":"https://intranet.example.org/"}`), profileOf("stay", fleet.TypeWebLink, `{"label":"Hours","url":"https://hours.example.org/","removable":false}`)}},
 		"work_expiry":      {expiring, []*fleet.Profile{pass}},
 		"company_expiry":   {company(fleet.ModeCompanyWorkProfile), []*fleet.Profile{pass}},
 		"managed_expiry":   {erasing, []*fleet.Profile{pass}},
@@ -198,6 +201,9 @@ func TestBodies(t *testing.T) {
 		if body["type"] == "WIPE" && body["wipeParams"] == nil {
 			t.Error("a WIPE without its parameters is refused by Google")
 		}
+	}
+	for _, settings := range []string{`{"label":"Intranet","url":"https://intranet.example.org/"}`, `{"label":"Intranet","url":"https://intranet.example.org/","full_screen":true,"icon":"iVBORw0KGgo="}`} {
+		wantBody(t, "WebApp", webAppBody(profileOf("link", fleet.TypeWebLink, settings).Values()))
 	}
 	wantBody(t, "Enterprise", enterpriseBody("Noordhaven"))
 	wantBody(t, "Enterprise", topicBody("projects/p/topics/t"))

@@ -298,6 +298,9 @@ func (a *Android) Reconcile(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
+		err = a.tidyWebApps(ctx, conn)
+	}
+	if err == nil {
 		a.mu.Lock()
 		a.lastly = report
 		a.mu.Unlock()

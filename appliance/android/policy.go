@@ -40,8 +40,9 @@ type rendering struct {
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 	packed    map[fleet.ProfileID]fleet.PackedIdentity
-	notified  bool // Google notifies us: without, logs reach nobody
-	early     bool // before there is a device: nothing that needs a certificate can be said yet
+	notified  bool                       // Google notifies us: without, logs reach nobody
+	webApps   map[fleet.ProfileID]string // packages of web links
+	early     bool                       // before there is a device: nothing that needs a certificate, or is made at Google first, can be said yet
 }
 
 // workProfile says whether there are two sides to the device.
@@ -69,6 +70,7 @@ func init() {
 		fleet.TypeKiosk:        (*rendering).kiosk,
 		fleet.TypeCustom:       (*rendering).custom,
 		fleet.TypeRestrictions: (*rendering).restrictions,
+		fleet.TypeWebLink:      (*rendering).webLink,
 	}
 }
 
@@ -103,7 +105,7 @@ func (r *rendering) policy(profiles []*fleet.Profile) (map[string]any, error) {
 	r.know(profiles)
 	t := r.base()
 	for _, p := range profiles {
-		if r.early && needsIdentity(p) {
+		if r.early && (needsIdentity(p) || p.Type == fleet.TypeWebLink) {
 			continue
 		}
 		part, err := r.part(p)

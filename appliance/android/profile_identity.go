@@ -89,6 +89,8 @@ func (a *Android) Notes(p *fleet.Profile) []fleet.Reason {
 	switch p.Type {
 	case fleet.TypeIdentity:
 		return []fleet.Reason{why("android.identity-passes-google")}
+	case fleet.TypeWebLink:
+		return []fleet.Reason{why("android.web-link")}
 	case fleet.TypeApp:
 		var asked []string
 		grants, _ := fleet.PermissionGrants(p.Values())

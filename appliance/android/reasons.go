@@ -45,7 +45,7 @@ func ReasonCodes() map[string][]string {
 		"android.not-applicable.type": {"type"}, "android.not-applicable.imap": nil, "android.not-applicable.gmail-oauth": nil,
 		"android.not-applicable.nine-sign-in": nil, "android.not-applicable.outlook-certificate": nil,
 		"android.custom.none": nil, "android.custom.wrong": {"detail"}, "android.custom.forbidden": {"field"}, "android.custom.personal": {"field"},
-		"android.not-applicable.identity-scep": nil, "android.identity-passes-google": nil, "android.permissions-asked": {"permissions"}, "android.not-applicable.app-kind": nil, "android.not-applicable.knox-block": {"block", "wanted"},
+		"android.not-applicable.identity-scep": nil, "android.identity-passes-google": nil, "android.permissions-asked": {"permissions"}, "android.web-link": nil, "android.not-applicable.app-kind": nil, "android.not-applicable.knox-block": {"block", "wanted"},
 
 		"android.check.token": nil, "android.check.api": nil, "android.check.enterprise": nil, "android.check.no-enterprise": nil, "android.check.polling": nil,
 		"android.check.topic": nil, "android.check.topic-unset": nil, "android.check.topic-unseen": nil, "android.check.topic-closed": nil,

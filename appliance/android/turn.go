@@ -149,7 +149,10 @@ func (t *turn) deliver(ctx context.Context, o *fleet.Order) (*fleet.Answer, erro
 		unit, profiles = o.Step.Unit.Version, o.Profiles
 	}
 	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, notified: t.conn.account.Subscription != "", root: t.a.rootCertificate(), packed: o.Packed}
-	err := t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
+	var err error
+	if r.webApps, err = t.a.linked(ctx, t.conn, profiles); err == nil {
+		err = t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
+	}
 	if ans := refusedPolicy(o.ID, err); ans != nil {
 		t.a.log.Error("policy not delivered", "device", t.rec.DeviceID, "err", err)
 		return ans, nil

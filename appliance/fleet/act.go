@@ -12,8 +12,8 @@ import (
 	"muster/store"
 )
 
-// needs says which permission an action takes.
-func (t ActionType) needs() Permission {
+// Needs says which permission an action takes.
+func (t ActionType) Needs() Permission {
 	switch t {
 	case ActRetire:
 		return DevicesRetire
@@ -66,8 +66,8 @@ func (f *Fleet) choices(tx store.Tx, a Actor, d *Device) ([]ActionChoice, error)
 			continue
 		}
 		own := a.Kind == ActorPerson && d.Person == PersonID(a.ID) && d.Ownership == Personal && (c.Type == ActLock || c.Type == ActRetire || c.Type == ActWipe)
-		if !own && !a.May(c.Type.needs()) {
-			c.Offered, c.Nodes, c.Reason = false, nil, Why("forbidden", "permission", string(c.Type.needs()))
+		if !own && !a.May(c.Type.Needs()) {
+			c.Offered, c.Nodes, c.Reason = false, nil, Why("forbidden", "permission", string(c.Type.Needs()))
 		}
 	}
 	return out, nil
@@ -319,7 +319,7 @@ func (f *Fleet) callOff(tx store.Tx, a Actor, id ActionID) error {
 	if err != nil {
 		return Refuse(ErrNotFound, "not-found", "what", "action")
 	}
-	if err := need(a, x.Type.needs()); err != nil {
+	if err := need(a, x.Type.Needs()); err != nil {
 		return err
 	}
 	if x.State != ActionQueued || x.Enrolment != d.Enrolment {

@@ -71,7 +71,7 @@ func (f *Fleet) RevealPIN(ctx context.Context, a Actor, id ActionID) (string, er
 		if err := f.seesAction(tx, a, x); err != nil {
 			return err
 		}
-		if err := need(a, x.Type.needs()); err != nil {
+		if err := need(a, x.Type.Needs()); err != nil {
 			return err
 		}
 		if len(x.Secret) == 0 {

@@ -8,6 +8,7 @@ var androidTypes = map[ProfileType][]Target{
 	TypePasscode:     androids(),
 	TypeWiFi:         androids(),
 	TypeApp:          androids(),
+	TypeWebLink:      androids(ModeWorkProfile, ModeCompanyWorkProfile, ModeFullyManaged), // a kiosk shows its own app
 	TypeWorkSharing:  androids(ModeWorkProfile, ModeCompanyWorkProfile),
 	TypePersonalUse:  androids(ModeCompanyWorkProfile),
 	TypeKiosk:        androids(ModeKiosk),

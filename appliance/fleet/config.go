@@ -96,6 +96,9 @@ func (c *config) set(p *Profile) {
 	c.values[p.ID] = v
 	c.uses[p.ID] = v.variables(p.Type)
 	c.refs[p.ID] = v.refs(p.Type)
+	if p.decoded == nil || !p.decoded.still(p) {
+		p.decoded = &decoded{p.Settings, v, c.refs[p.ID]}
+	}
 }
 
 func (c *config) sort() {

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"slices"
+
 	"muster/store"
 )
 
@@ -8,7 +10,7 @@ import (
 type Frame struct {
 	Facts  []FactKey `json:"facts,omitempty"` // that may be taken
 	Expiry Expiry    `json:"expiry,omitzero"`
-	System int       `json:"system,omitempty"` // the first number of its system's version; 0 = not told yet
+	System int       `json:"system,omitempty"` // the first number of its system's version, where something depends on it; 0 = not told yet
 }
 
 // Expiry is after how many days of silence access is withdrawn from a device by the rules that cover it; 0 = never.
@@ -39,7 +41,11 @@ func (f *Fleet) frame(tx store.Tx, d *Device) (*Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Frame{Facts: permitted(s, d), Expiry: x, System: firstNumber(d.OSVersion)}, nil
+	fr := &Frame{Facts: permitted(s, d), Expiry: x}
+	if slices.Contains(fr.Facts, FactNetworkUse) {
+		fr.System = firstNumber(d.OSVersion)
+	}
+	return fr, nil
 }
 
 // firstNumber of a version; 0 when it has none.

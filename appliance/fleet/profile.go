@@ -73,6 +73,8 @@ type Profile struct {
 	Updated     time.Time       `json:"updated,omitzero"`
 	Version     int             `json:"version"`  // rises with each save
 	Revision    int             `json:"revision"` // rises only when what devices get has changed: a new name installs nothing anew
+
+	decoded *decoded // set before the profile is shared
 }
 
 // ProfileInput creates or changes a profile; nil leaves a field as it is. Of a new one Platforms nil means all that the type knows.

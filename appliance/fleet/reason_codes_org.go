@@ -77,6 +77,7 @@ func orgReasonCodes() map[string][]string {
 		"power.clear-passcode": nil,
 		"power.restart":        nil,
 		"power.sync":           nil,
+		"power.query":          nil,
 
 		"settings.invalid": nil,
 		"settings.locked":  {"setting"},

@@ -27,7 +27,7 @@ Everything that an administrator does to your device is written in a log. You ma
 		"nl": fill(`
 Met dit apparaat krijgt u toegang tot e-mail en andere diensten van {org}. Daar staat tegenover dat {org} er enkele regels voor instelt, zoals een toegangscode, en er eigen accounts, certificaten en instellingen op zet.
 
-Wat {org} kan zien en doen staat op deze pagina. {org} kan uw persoonlijke e-mail en berichten niet lezen en ziet uw foto's, contacten, agenda, gesprekken en bezochte pagina's niet.
+Wat {org} kan zien en doen staat op deze pagina. {org} kan uw persoonlijke e-mail en berichten niet lezen en ziet uw foto’s, contacten, agenda, gesprekken en bezochte pagina’s niet.
 
 Houd het apparaat veilig. Gebruik een toegangscode die niemand anders kent, installeer updates zodra ze worden aangeboden, en waarschuw {contact} meteen als het apparaat kwijt of gestolen is of in handen van een ander is gekomen.
 

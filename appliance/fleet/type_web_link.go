@@ -9,9 +9,9 @@ import (
 )
 
 // TypeWebLink is a link to a page among the apps of a device: on iPhone and iPad on the home screen, on a Mac in the Dock of the person
-// (com.apple.webClip.managed).
+// (com.apple.webClip.managed), on an Android a small app of its own among the apps for work (WebApp of the Android Management API).
 func webLinkDeclaration() Declaration {
-	phones := []Platform{IOS, IPadOS}
+	phones := []Platform{IOS, IPadOS, Android}
 	return Declaration{
 		Type:     TypeWebLink,
 		Targets:  targetsOf(TypeWebLink),

@@ -10,6 +10,9 @@ import (
 // Values decodes the settings, with the defaults of the declaration for what is absent. Settings that do not decode yield the
 // defaults alone: what is stored was checked when it was saved.
 func (p *Profile) Values() Values {
+	if d := p.decoded; d != nil && d.still(p) {
+		return maps.Clone(d.values)
+	}
 	v := Values{}
 	if json.Unmarshal(p.Settings, &v) != nil || v == nil {
 		v = Values{}
@@ -20,6 +23,18 @@ func (p *Profile) Values() Values {
 		}
 	}
 	return v
+}
+
+// decoded are the values of settings that many devices' plans ask for: decoding them for each is a good part of a plan.
+type decoded struct {
+	of     json.RawMessage
+	values Values
+	refs   []ProfileID
+}
+
+// still says whether the settings are those that were decoded, and not others that a copy of the profile was given.
+func (d *decoded) still(p *Profile) bool {
+	return len(d.of) > 0 && len(d.of) == len(p.Settings) && &d.of[0] == &p.Settings[0]
 }
 
 // String is the text under a key, "" when there is none.
@@ -128,4 +143,9 @@ func wholeNumber(x any) (int, bool) {
 }
 
 // Refers lists the profiles that a profile's settings refer to.
-func (p *Profile) Refers() []ProfileID { return p.Values().refs(p.Type) }
+func (p *Profile) Refers() []ProfileID {
+	if d := p.decoded; d != nil && d.still(p) {
+		return slices.Clone(d.refs)
+	}
+	return p.Values().refs(p.Type)
+}

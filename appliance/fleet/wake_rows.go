@@ -80,7 +80,12 @@ func (f *Fleet) keepAddress(tx store.Tx, d *Device, ch Channel, address []byte, 
 	if err := wakes.Put(tx, w); err != nil {
 		return err
 	}
-	tx.OnCommit(func() { f.rouse(w.Due) })
+	tx.OnCommit(func() {
+		if w.Open {
+			f.planner.idle.expect(d.ID)
+		}
+		f.rouse(w.Due)
+	})
 	return nil
 }
 

@@ -74,6 +74,7 @@ var googleMethods = sync.OnceValue(func() map[string]googleHandler {
 		"enterprises.webApps.create": inEnterprise((*Google).createWebApp),
 		"enterprises.webApps.get":    inEnterprise((*Google).getWebApp),
 		"enterprises.webApps.list":   inEnterprise((*Google).listWebApps),
+		"enterprises.webApps.patch":  inEnterprise((*Google).patchWebApp),
 		"enterprises.webApps.delete": inEnterprise((*Google).deleteWebApp),
 
 		"enterprises.webTokens.create": inEnterprise((*Google).createWebToken),

@@ -1,8 +1,15 @@
 package sim
 
 import (
+	"bytes"
+	"encoding/base64"
+	"image"
+	_ "image/jpeg" // the kinds of icons
+	_ "image/png"
 	"maps"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -112,16 +119,79 @@ func (g *Google) getApplication(e *enterprise, c *call) (dict, *googleError) {
 	return v, nil
 }
 
-func (g *Google) createWebApp(e *enterprise, c *call) (dict, *googleError) {
-	if str(c.body, "title") == "" || !strings.HasPrefix(str(c.body, "startUrl"), "http") {
-		return nil, invalid("A title and a start_url are needed.")
+// checkWebApp holds a web app against its rules. Its shape has been checked.
+func checkWebApp(v dict) *googleError {
+	u, err := url.Parse(str(v, "startUrl"))
+	icons := listOf(v, "icons")
+	switch {
+	case str(v, "title") == "":
+		return invalid("web_app.title is needed.")
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return invalid("web_app.start_url is not an address.")
+	case !oneOf(str(v, "displayMode"), "MINIMAL_UI", "STANDALONE", "FULL_SCREEN"):
+		return invalid("web_app.display_mode is needed.")
+	case len(icons) == 0:
+		return invalid("web_app.icons must have at least one element.")
 	}
-	pkg := "com.google.enterprise.webapp.x" + g.name("")
+	for _, x := range icons {
+		icon, _ := x.(dict)
+		data := strings.TrimRight(str(icon, "imageData"), "=")
+		b, err := base64.RawURLEncoding.DecodeString(data)
+		if err != nil {
+			return invalid("web_app.icons.image_data is not base64url.")
+		}
+		if c, _, err := image.DecodeConfig(bytes.NewReader(b)); err != nil || c.Width != c.Height {
+			return invalid("web_app.icons.image_data is no square PNG or JPG.")
+		}
+	}
+	return nil
+}
+
+func (g *Google) createWebApp(e *enterprise, c *call) (dict, *googleError) {
+	if ref := checkWebApp(c.body); ref != nil {
+		return nil, ref
+	}
+	pkg := "com.google.enterprise.webapp.x" + strings.ToLower(g.name(""))
 	v := clone(c.body)
 	v["name"], v["versionCode"] = e.name+"/webApps/"+pkg, "1"
 	e.webApps[pkg] = v
 	g.play[pkg] = playApp{title: str(v, "title")}
 	return v, nil
+}
+
+// patchWebApp makes a new version of a web app; devices that have it get that by themselves.
+func (g *Google) patchWebApp(e *enterprise, c *call) (dict, *googleError) {
+	old, ref := g.getWebApp(e, c)
+	if ref != nil {
+		return nil, ref
+	}
+	next, ref := masked("WebApp", old, c.body, c.query.Get("updateMask"))
+	if ref != nil {
+		return nil, ref
+	}
+	if ref := checkWebApp(next); ref != nil {
+		return nil, ref
+	}
+	next["name"], next["versionCode"] = old["name"], strconv.Itoa(wholeNumber(old["versionCode"])+1)
+	e.webApps[c.parts[1]] = next
+	g.play[c.parts[1]] = playApp{title: str(next, "title")}
+	for _, d := range e.devices {
+		d.phone.nudge()
+	}
+	return next, nil
+}
+
+// WebApps are the titles and addresses of an enterprise's web apps, by package.
+func (g *Google) WebApps() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]string{}
+	for _, e := range g.enterprises {
+		for pkg, v := range e.webApps {
+			out[pkg] = str(v, "title") + " " + str(v, "startUrl")
+		}
+	}
+	return out
 }
 
 func (g *Google) getWebApp(e *enterprise, c *call) (dict, *googleError) {

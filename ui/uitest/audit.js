@@ -63,6 +63,16 @@
     if (shown(el) && el.scrollWidth > el.clientWidth + 2 && getComputedStyle(el).overflowX === "visible" && getComputedStyle(el).display !== "inline") wrong.push(`text sticks out of ${name(el)}`);
   }
 
+  // The tab that one is on lies within its strip, and a status begins like a sentence.
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+    const box = tab.getBoundingClientRect(), strip = tab.parentElement.getBoundingClientRect();
+    if (box.left < strip.left - 1 || box.right > strip.right + 1) wrong.push(`the current tab lies outside its strip: ${name(tab)}`);
+  }
+  for (const el of document.querySelectorAll(".status")) {
+    const word = el.textContent.trim();
+    if (shown(el) && /^\p{Ll}(?!\p{Lu})/u.test(word)) wrong.push(`a status without a capital: ${name(el)}`);
+  }
+
   // Contrast.
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;

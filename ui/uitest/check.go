@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -17,12 +18,24 @@ var audit string
 func (tab *Tab) Check(t testing.TB) {
 	t.Helper()
 	tab.Run(t, chromedp.Sleep(30*time.Millisecond)) // what scripts do at the start
+	if !tab.view.NoScript {                         // there a promise is never kept, and nothing moves
+		tab.settle(t)
+	}
 	var wrong []string
 	tab.Eval(t, audit, &wrong)
 	for _, w := range append(wrong, tab.Troubles()...) {
 		t.Errorf("%s: %s", tab.Path(t), w)
 	}
 }
+
+func (tab *Tab) settle(t testing.TB) {
+	t.Helper()
+	var drawn bool
+	tab.Run(t, chromedp.Evaluate(settled, &drawn, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+}
+
+// settled waits for two frames, in which a page follows a changed size; a tab that draws none is not waited for.
+const settled = `new Promise((done) => { setTimeout(() => done(false), 1000); requestAnimationFrame(() => requestAnimationFrame(() => done(true))); })`
 
 // focused describes where the keyboard is: how far down the document, and
 // whether one can see it.

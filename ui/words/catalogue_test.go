@@ -112,6 +112,61 @@ func TestLanguagesAreComplete(t *testing.T) {
 	}
 }
 
+// Both languages quote “like this”. An apostrophe is ’, which therefore can never close a quotation.
+func TestQuotationMarks(t *testing.T) {
+	for _, lang := range words.Langs() {
+		files, err := filepath.Glob(filepath.Join(string(lang), "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files of %s: %v", lang, err)
+		}
+		for _, name := range files {
+			for key, forms := range formsOf(t, name) {
+				for _, s := range forms {
+					if strings.ContainsAny(s, `‘‚„«»"'`) {
+						t.Errorf("%s %s: quotes otherwise than “so”: %s", lang, key, s)
+					}
+					if strings.Count(s, "“") != strings.Count(s, "”") {
+						t.Errorf("%s %s: quotation marks do not match: %s", lang, key, s)
+					}
+					if strings.Contains(s, " …") && !strings.Contains(s, "… ") {
+						t.Errorf("%s %s: a blank before the dots: %s", lang, key, s)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A format word:PREFIX looks a code up, so that there must be words of that prefix.
+func TestLookUpsHaveWords(t *testing.T) {
+	files, err := filepath.Glob("en/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no English files: %v", err)
+	}
+	var keys []string
+	asked := map[string]string{}
+	for _, name := range files {
+		for key, forms := range formsOf(t, name) {
+			keys = append(keys, key)
+			for _, s := range forms {
+				for _, m := range placeholder.FindAllStringSubmatch(s, -1) {
+					if _, prefix, ok := strings.Cut(m[1], "|word:"); ok {
+						asked[prefix] = key
+					}
+				}
+			}
+		}
+	}
+	if len(asked) < 10 {
+		t.Errorf("only %d prefixes found: the pattern no longer fits", len(asked))
+	}
+	for prefix, by := range asked {
+		if !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, prefix+".") }) {
+			t.Errorf("%s looks up words of %q, and there are none", by, prefix)
+		}
+	}
+}
+
 func load(t *testing.T, log *slog.Logger) *words.Catalogue {
 	t.Helper()
 	c, err := words.Load(log)

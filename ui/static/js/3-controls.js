@@ -40,6 +40,11 @@ document.addEventListener("submit", (e) => {
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((f) => { delete f.dataset.sent; }));
 muster.each("[data-apply]", (form) => form.addEventListener("change", (e) => { if (e.target.matches("select, input[type=checkbox]")) form.requestSubmit(); }));
+// The current tab comes into view when the strip of tabs is wider than the screen.
+muster.each(".tabs [aria-current]", (tab) => {
+  const strip = tab.parentElement;
+  new ResizeObserver(() => { strip.scrollLeft = tab.offsetLeft - strip.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2; }).observe(strip);
+});
 // An iPad says that it is a Mac; only a script can tell.
 if (navigator.maxTouchPoints > 1 && /Macintosh/.test(navigator.userAgent)) document.documentElement.classList.add("touch-mac");
 // The set-up code travels in the fragment, which no server log sees; it moves into the field and out of the address.
