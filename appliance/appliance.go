@@ -97,8 +97,8 @@ func Open(ctx context.Context, c Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS flags: %w", err)
 	}
-	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir, Version: Version,
-		GoogleStandIn: c.Google.Management}); err != nil {
+	if a.fleet, err = fleet.New(fleet.Config{DB: a.db, PKI: a.pki, Clock: c.Clock, Logger: a.log, Locked: c.lockedSettings(), TLS: lockedTLS, BackupDir: c.BackupDir,
+		BackupsBeside: func() bool { return sameDisk(c.BackupDir, c.Data) }, Version: Version, GoogleStandIn: c.Google.Management}); err != nil {
 		return nil, err
 	}
 	a.fleet.AddNeeds(a.ownNeeds)

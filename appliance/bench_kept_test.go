@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // benchKept is a directory in which the enrolled devices are kept for later runs (MUSTER_BENCH_KEPT): enrolling 10,000 of them takes minutes.
@@ -112,7 +113,15 @@ func fetchBenchWorld(b *testing.B, from, dir string) (*benchWorld, error) {
 	w.devices, benchPCs.list = w.fetched(k.Devices), w.fetched(k.PCs)
 	w.next.Store(int64(len(w.devices)))
 	w.begin(b)
+	w.calm()
 	return w, nil
+}
+
+// calm waits until no more pushes go out: all devices' wakes are due when a kept store is opened.
+func (w *benchWorld) calm() {
+	for seen := int64(-1); seen != w.pushes.Load(); time.Sleep(3 * time.Second) {
+		seen = w.pushes.Load()
+	}
 }
 
 func (w *benchWorld) fetched(devices []keptDevice) []*benchDevice {

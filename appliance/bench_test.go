@@ -70,7 +70,7 @@ func load(b *testing.B, w *benchWorld, perCall int, do func(conn, i int) error) 
 // syncs is how many durable commits the server has made.
 func (w *benchWorld) syncs(b *testing.B) float64 {
 	b.Helper()
-	page, err := read(w.people().Get(w.url + "/metrics"))
+	page, err := read(w.people().Get("http://" + w.metrics + "/metrics"))
 	if err != nil {
 		b.Fatal(err)
 	}

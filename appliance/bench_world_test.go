@@ -54,6 +54,7 @@ type benchWorld struct {
 	server         *exec.Cmd
 	start          func() *exec.Cmd // starts a server on the same directory and waits until it listens
 	config         Config
+	metrics        string // where the server tells them
 	token          string
 	pushes         atomic.Int64 // that reached the push service
 	keys           []*rsa.PrivateKey
@@ -109,7 +110,7 @@ func makeBenchWorld(b *testing.B) (*benchWorld, error) {
 		w.people[name] = p.ID
 		links = append(links, w.invitation(name, fleet.IOS, fleet.Corporate, 50))
 	}
-	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, time.Hour)
+	_, token, err := w.Appliance.fleet.CreateToken(b.Context(), w.Actor, "load", fleet.AllPermissions, 30*24*time.Hour)
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +137,14 @@ func (w *benchWorld) begin(b *testing.B) {
 	push := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { w.pushes.Add(1) }))
 	push.EnableHTTP2 = true
 	push.StartTLS()
-	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw}
+	port, err := freePort("127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.metrics = "127.0.0.1:" + port
+	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw, Metrics: w.metrics}
 	if os.Getenv("MUSTER_BENCH_PUSH") == "dead" {
-		config = childConfig{}
+		config.Push = ""
 	}
 	world := &world{t: b, config: w.config, roots: w.roots}
 	w.start = func() *exec.Cmd {

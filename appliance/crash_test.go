@@ -114,6 +114,7 @@ type childConfig struct {
 	DieOn                             string        // kill -9 itself when a thing of this kind ("device", ...) has changed; "" = wait to be killed
 	Push                              string        // base URL of a push service; "" = nobody there: the devices poll
 	PushRoot                          []byte        // DER
+	Metrics                           string        // address that tells them; "" = none
 }
 
 func runCrashChild(raw string) {
@@ -131,7 +132,7 @@ func runCrashChild(raw string) {
 		push.Roots.AddCert(root)
 	}
 	a, err := Open(context.Background(), Config{
-		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal,
+		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal, Metrics: c.Metrics,
 		Clock:  func() time.Time { return time.Now().Add(c.Ahead) },
 		Logger: testLog(nil), Push: push,
 	})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,6 +175,9 @@ func (d *doctor) server(s *LocalStatus) {
 	}
 	if s.PushEnds != nil && s.PushEnds.After(time.Now()) {
 		d.line("ok", "doctor.push", "topic", s.PushTopic, "until", s.PushEnds.UTC().Format(time.RFC3339))
+	}
+	if s.Backup != nil && !slices.ContainsFunc(s.Needs, func(n fleet.Need) bool { return n.Reason.Code == "need.backup-late" }) {
+		d.line("ok", "doctor.backup", "at", s.Backup.UTC().Format(time.RFC3339))
 	}
 	d.line("ok", "doctor.store", "bytes", strconv.FormatInt(s.StoreBytes, 10))
 	for _, n := range s.Needs {

@@ -49,7 +49,8 @@ func wantLines(t *testing.T, text string, lines ...string) {
 
 // Doctor asks the running server, which looks at itself by its public names; what needs someone is said with what to do, in either language.
 func TestDoctorSaysWhatNeedsSomeone(t *testing.T) {
-	w := newWorldIn(t, shortDir(t))
+	clock := &movable{}
+	w := newWorldWith(t, shortDir(t), func(c *Config) { c.Clock = clock.now })
 	stop, err := w.Appliance.serveLocal(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +76,37 @@ func TestDoctorSaysWhatNeedsSomeone(t *testing.T) {
 	if err := os.Chmod(w.config.Key, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Backups: none without a key, then beside the data until one is taken elsewhere, then too old.
+	w.recoveryKey()
+	f := w.Appliance.fleet
+	b, err := f.MakeBackup(t.Context(), w.Actor, fleet.BackupManual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err = w.doctor("en")
+	if err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+	wantLines(t, text, "ok    the newest backup of", "warn  The backups in "+f.BackupDir()+" are on the same disk as the data", "--backup-dir")
+	_, file, err := f.OpenBackup(t.Context(), w.Actor, b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if n := w.need("need.backup-same-disk"); n != nil {
+		t.Errorf("one is kept elsewhere: %+v", n)
+	}
+	clock.forward(4 * 24 * time.Hour)
+	if text, err = w.doctor("en"); err != nil || strings.Contains(text, "the newest backup") {
+		t.Errorf("a backup of four days ago: %v\n%s", err, text)
+	}
+	wantLines(t, text, "warn  There has been no good backup since")
+	clock.forward(4 * 24 * time.Hour)
+	if text, err = w.doctor("nl"); !errors.Is(err, ErrUnwell) {
+		t.Errorf("a backup of eight days ago: %v", err)
+	}
+	wantLines(t, text, "FAIL  Sinds ")
+	clock.forward(-8 * 24 * time.Hour)
 	stop()
 	stop = func() {}
 

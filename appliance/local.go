@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"muster/appliance/fleet"
@@ -28,6 +29,7 @@ type LocalStatus struct {
 	Fine         []reached                 `json:"fine"` // addresses at which the server just reached itself
 	PushTopic    string                    `json:"push_topic,omitempty"`
 	PushEnds     *time.Time                `json:"push_ends,omitempty"`
+	Backup       *time.Time                `json:"backup,omitempty"` // when the newest good one was made
 	StoreBytes   int64                     `json:"store_bytes"`
 	Needs        []fleet.Need              `json:"needs"`
 }
@@ -86,6 +88,13 @@ func (a *Appliance) status(ctx context.Context) (LocalStatus, error) {
 	}
 	if push != nil {
 		s.PushTopic, s.PushEnds = push.Topic, &push.NotAfter
+	}
+	made, err := a.fleet.Backups(ctx, fleet.Job("doctor"))
+	if err != nil {
+		return LocalStatus{}, err
+	}
+	if i := slices.IndexFunc(made, func(b *fleet.Backup) bool { return b.Verified && !b.Gone }); i >= 0 {
+		s.Backup = &made[i].Created
 	}
 	if setup.Done {
 		if s.Needs, err = a.fleet.Needs(ctx, fleet.Job("doctor")); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"muster/store"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -51,6 +52,23 @@ func diskNeed(dir string) *fleet.Need {
 	}
 	n := fleet.NewNeed(severity, "disk", fleet.Why("need.disk-low", "free", strconv.FormatUint(free, 10), "path", dir))
 	return &n
+}
+
+// sameDisk says whether two directories are on one file system. Where one does not exist yet, that of the nearest directory above it counts.
+func sameDisk(a, b string) bool {
+	first, ok := disk(above(a))
+	second, ok2 := disk(above(b))
+	return ok && ok2 && first == second
+}
+
+// above is the nearest directory at or above a path that exists.
+func above(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // othersRead says whether other users of the machine may read a file. Windows keeps such rights elsewhere.

@@ -68,8 +68,9 @@ type combiner struct {
 	failed atomic.Pointer[error]
 	broken chan struct{} // closed once failed is set
 
-	todo  []*update // taken, not yet run
-	batch *batch
+	todo   []*update // taken, not yet run
+	batch  *batch
+	latest latest
 }
 
 func newCombiner(engine *badger.DB, log *slog.Logger, r *room) *combiner {
@@ -223,7 +224,7 @@ func (c *combiner) try(u *update) bool {
 		c.answer(u, *failed)
 		return true
 	}
-	tx := &writeTx{base: c.batch.base, over: c.batch.over.fork(), limits: c.limits, first: len(c.batch.over.entries) == 0}
+	tx := &writeTx{base: c.batch.base, latest: &c.latest, over: c.batch.over.fork(), limits: c.limits, first: len(c.batch.over.entries) == 0}
 	err := c.call(u, tx)
 	if tx.broken != nil {
 		if errors.Is(tx.broken, errNoRoom) {
@@ -312,6 +313,9 @@ func (c *combiner) write(b *batch) error {
 		close(c.broken) // once: nothing is committed after a failure
 		c.log.Error("commit failed, writes are refused from now on", "err", err)
 		return err
+	}
+	for _, e := range b.over.entries {
+		c.latest.committed(e)
 	}
 	return nil
 }

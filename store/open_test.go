@@ -204,6 +204,13 @@ func TestMaintenance(t *testing.T) {
 	if err := db.RunGC(context.Background()); err != nil {
 		t.Errorf("RunGC: %v", err)
 	}
+	want := len(entries(t, db))
+	if err := db.Rest(); err != nil {
+		t.Errorf("Rest: %v", err)
+	}
+	if got := entries(t, db); len(got) != want {
+		t.Errorf("%d entries after a rest, want %d", len(got), want)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := db.RunGC(ctx); !errors.Is(err, context.Canceled) {

@@ -24,6 +24,7 @@ type limits struct {
 // writeTx is the transaction of one Update: its own overlay over the batch that it is part of.
 type writeTx struct {
 	base   *badger.Txn // snapshot, read only
+	latest *latest     // what is committed, as far as it is known
 	over   overlay
 	limits limits
 	first  bool // nothing is written in the batch before it, so that what does not fit never will
@@ -44,7 +45,20 @@ func (t *writeTx) Get(key []byte) ([]byte, error) {
 		}
 		return nil, ErrNotFound
 	}
-	return get(t.base, key)
+	if h, known := t.latest.get(key); known {
+		if h.absent {
+			return nil, ErrNotFound
+		}
+		return append([]byte{}, h.value...), nil
+	}
+	value, err := get(t.base, key)
+	switch {
+	case err == nil && len(value) <= latestBytes/64:
+		t.latest.keep(key, held{value: bytes.Clone(value)})
+	case errors.Is(err, ErrNotFound):
+		t.latest.keep(key, held{absent: true})
+	}
+	return value, err
 }
 
 func (t *writeTx) Put(key, value []byte) error {

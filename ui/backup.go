@@ -22,6 +22,7 @@ type backupDomain interface {
 	RehearseBackup(ctx context.Context, a fleet.Actor, id fleet.BackupID) (*fleet.Backup, error)
 	Recovery(ctx context.Context, a fleet.Actor) (*fleet.Recovery, error)
 	NewRecovery(ctx context.Context, a fleet.Actor) (*fleet.Recovery, string, error)
+	PutOffRecovery(ctx context.Context, a fleet.Actor) error
 	ProveRecovery(ctx context.Context, a fleet.Actor, parts []string) (*fleet.Recovery, error)
 	Restored(ctx context.Context, a fleet.Actor) (*fleet.Restored, error)
 	Release(ctx context.Context, a fleet.Actor, list string) error
@@ -37,6 +38,7 @@ func (u *UI) backupRoutes() {
 	u.admin("POST /settings/backup/{id}/delete", u.deleteBackup)
 	u.admin("GET /settings/backup/key", u.askRecovery)
 	u.admin("POST /settings/backup/key", u.newRecovery)
+	u.admin("POST /settings/backup/key/later", u.putOffRecovery)
 	u.admin("GET /settings/backup/proof", u.proof)
 	u.admin("POST /settings/backup/proof", u.prove)
 	u.admin("GET /restored", u.restored)
@@ -55,6 +57,7 @@ type backupRow struct {
 	Fault     string
 	Rehearsed *time.Time
 	Rehearsal Status
+	Fetched   *time.Time
 	Has       bool // its file is there
 }
 
@@ -68,10 +71,11 @@ type backupPage struct {
 	Rows     []backupRow
 	Status   Status
 	Held     bool
+	Beside   *Message // no backup is kept elsewhere
 }
 
 func (q *Request) backupRow(b *fleet.Backup) backupRow {
-	row := backupRow{ID: b.ID, Created: b.Created, What: q.T("backup.kind." + string(b.Kind)), Has: b.File != "" && !b.Gone, Rehearsed: b.Rehearsed}
+	row := backupRow{ID: b.ID, Created: b.Created, What: q.T("backup.kind." + string(b.Kind)), Has: b.File != "" && !b.Gone, Rehearsed: b.Rehearsed, Fetched: b.Fetched}
 	if b.Kind == fleet.BackupManual {
 		row.By = b.By
 	}
@@ -119,6 +123,15 @@ func (u *UI) backup(q *Request) error {
 		p.Rows = append(p.Rows, row)
 		if p.Latest == nil && b.Verified && !b.Gone {
 			p.Latest = &row
+		}
+	}
+	needs, err := u.fleet.Needs(q.Context(), q.Actor)
+	if err != nil {
+		return err
+	}
+	for _, n := range needs {
+		if n.Reason.Code == "need.backup-same-disk" {
+			p.Beside = &Message{Kind: Warn, Text: q.Say(n.Reason) + " " + q.T("todo."+n.Reason.Code)}
 		}
 	}
 	switch {
@@ -197,7 +210,28 @@ func (u *UI) askRecovery(q *Request) error {
 	if r.Name != "" {
 		c.Title, c.Word, c.Warning = q.T("recovery.replace.title"), q.T("recovery.replace"), q.T("recovery.replace.warning", "name", r.Name)
 	}
+	if r.Due {
+		c.Title, c.Back, c.Warning = q.T("recovery.last.title"), "", q.T("recovery.last.warning")
+		c.Other, c.OtherWord = "/settings/backup/key/later", q.T("recovery.last.later")
+	}
 	return q.Page("app/confirm", Page{Title: c.Title, Data: c})
+}
+
+// recoveryIsNext says whether set-up waits for whoever asks to make the recovery key, or to put it off.
+func (q *Request) recoveryIsNext() (bool, error) {
+	if !q.Actor.AllTags || !q.Actor.May(fleet.AdminsEdit) || !q.Actor.May(fleet.SettingsRead) {
+		return false, nil
+	}
+	r, err := q.ui.fleet.Recovery(q.Context(), q.Actor)
+	return err == nil && r.Due, err
+}
+
+func (u *UI) putOffRecovery(q *Request) error {
+	if err := u.fleet.PutOffRecovery(q.Context(), q.Actor); err != nil {
+		return err
+	}
+	q.Flash(Warn, "recovery.last.put-off")
+	return q.Redirect("/")
 }
 
 // newRecovery shows the new key. It is made by POST, so that no link and no prefetch makes one, and shown this once.

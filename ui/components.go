@@ -144,4 +144,6 @@ type Confirm struct {
 	Form    Form
 	Fields  []Field // options
 	Hidden  map[string]string
+
+	Other, OtherWord string // another way to answer: where to POST, and the words of its button; "" = none
 }

@@ -91,7 +91,7 @@ func (u *UI) setup(q *Request) error {
 	_, err = u.fleet.Setup(q.Context(), text("token"), q.From(), fleet.SetupInput{
 		Organisation: text("organisation"), Contact: text("contact"), Language: text("language"),
 		AdminName: text("admin_name"), AdminMail: text("admin_mail"), Password: form.Value("password"),
-		URL: strings.TrimRight(text("url"), "/"),
+		URL: strings.TrimRight(text("url"), "/"), RecoveryNext: true,
 	})
 	if err != nil {
 		var refusal *fleet.Refusal

@@ -164,6 +164,15 @@ func TestFromSetUpToAnAcceptedInvitation(t *testing.T) {
 	}
 	wants(t, body, `href="/settings/backup/key"`) // the last step of set-up: the key without which no backup can be opened
 
+	if _, path, body = s.do(t, "GET", "/", nil); path != "/settings/backup/key" {
+		t.Errorf("with set-up not at its end the overview is %s", path)
+	}
+	wants(t, body, "Laatste stap: de herstelsleutel", `formaction="/settings/backup/key/later"`)
+	if _, path, body = s.do(t, "POST", "/settings/backup/key/later", url.Values{}); path != "/" {
+		t.Errorf("putting the key off led to %s", path)
+	}
+	wants(t, body, "Er worden nog geen back-ups gemaakt")
+
 	// Signed in, in the language that set-up chose: the choice of theme is kept with the administrator, and can be left to the browser again.
 	if _, _, body = s.do(t, "POST", "/preferences", url.Values{"theme": {"auto"}, "back": {"/no/such/page"}}); strings.Contains(body, "data-theme") {
 		t.Error("the browser's own theme cannot be chosen")

@@ -51,6 +51,11 @@ type figureView struct {
 }
 
 func (u *UI) overview(q *Request) error {
+	if next, err := q.recoveryIsNext(); err != nil {
+		return err
+	} else if next {
+		return q.Redirect("/settings/backup/key")
+	}
 	counts, err := u.fleet.Overview(q.Context(), q.Actor)
 	if err != nil {
 		return err

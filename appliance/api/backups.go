@@ -67,6 +67,8 @@ var backupRoutes = []route{
 			}
 			return recoveryMade{*r, key}, nil
 		}},
+	{Method: "POST", Path: "/recovery-key/later", Tag: "backups", Summary: "End set-up without a recovery key: no backups are made until there is one",
+		Do: func(ctx context.Context, c *call) (any, error) { return none(c.Fleet.PutOffRecovery(ctx, c.Actor)) }},
 	{Method: "POST", Path: "/recovery-key/proof", Tag: "backups", Summary: "Give the asked groups of the new recovery key back", In: recoveryProof{}, Out: fleet.Recovery{},
 		Do: func(ctx context.Context, c *call) (any, error) {
 			b, err := decode[recoveryProof](c)

@@ -45,6 +45,7 @@ type Backup struct {
 	Took      float64    `json:"took_seconds"`
 	Rehearsed *time.Time `json:"rehearsed,omitempty"`
 	Rehearsal *Reason    `json:"rehearsal,omitempty"` // why the rehearsal failed; nil: it went well
+	Fetched   *time.Time `json:"fetched,omitempty"`   // when it was last taken away, to be kept elsewhere
 	Gone      bool       `json:"gone,omitempty"`      // the file is no longer there
 }
 
@@ -53,6 +54,7 @@ var backups = store.Define("bk", func(b *Backup) string { return string(b.ID) })
 const (
 	backupLate       = 3 * 24 * time.Hour // without a good one for so long, somebody is to look
 	backupLost       = 7 * 24 * time.Hour
+	backupHere       = 30 * 24 * time.Hour // backups beside the data: one is to be taken elsewhere as often as this
 	backupEnding     = ".muster"
 	backupRoom       = 64 << 20 // bytes to be free besides what the backup takes
 	backupFailedKept = 20
@@ -217,6 +219,15 @@ func (f *Fleet) OpenBackup(ctx context.Context, a Actor, id BackupID) (*Backup, 
 		return nil, nil, err
 	}
 	err = f.db.Update(ctx, func(tx store.Tx) error {
+		if b, err = backups.Get(tx, string(id)); err != nil {
+			return notFound(err, "backup")
+		}
+		now := f.now().UTC()
+		b.Fetched = &now
+		if err := backups.Put(tx, b); err != nil {
+			return err
+		}
+		f.publish(tx, "settings", "")
 		return f.record(tx, a, "export", "backup/"+string(b.ID), b.File, nil, nil, nil)
 	})
 	if err != nil {

@@ -20,8 +20,9 @@ type Config struct {
 	Locked Settings         // settings given as flags; their names stand in Locked.Locked
 	TLS    *ServerTLS       // given as flags; nil = the stored settings count
 
-	BackupDir string // where backups are written; "" = none can be made
-	Version   string // of the program, for the heads of backups
+	BackupDir     string      // where backups are written; "" = none can be made
+	BackupsBeside func() bool // whether that is on the disk of the data; nil = no
+	Version       string      // of the program, for the heads of backups
 
 	GoogleStandIn string // address of what stands in for Google in tests and the demo; "" = none
 }
@@ -46,6 +47,7 @@ type Fleet struct {
 
 	tallies            tallies
 	backupDir, version string
+	backupsBeside      func() bool
 	backingUp          sync.Mutex // held by the one backup or rehearsal that runs
 
 	needSources []NeedSource
@@ -60,7 +62,7 @@ func New(c Config) (*Fleet, error) {
 	if c.DB == nil || c.PKI == nil {
 		return nil, errors.New("fleet: store and pki are required")
 	}
-	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, version: c.Version, googleStandIn: c.GoogleStandIn,
+	f := &Fleet{db: c.DB, pki: c.PKI, now: c.Clock, log: c.Logger, locked: c.Locked, lockedTLS: c.TLS, backupDir: c.BackupDir, backupsBeside: c.BackupsBeside, version: c.Version, googleStandIn: c.GoogleStandIn,
 		modules: map[Platform]Module{}, wakers: map[Platform]pusher{}}
 	if f.now == nil {
 		f.now = time.Now

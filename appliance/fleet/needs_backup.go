@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"strconv"
+	"time"
 
 	"muster/store"
 )
@@ -31,14 +32,18 @@ func (n *needs) backups(tx store.Tx) error {
 		return nil
 	}
 	var newest, good *Backup
+	var fetched time.Time
 	if err := backups.Each(tx, store.Query{Reverse: true}, func(b *Backup) (bool, error) {
 		if newest == nil {
 			newest = b
 		}
-		if b.Verified {
+		if good == nil && b.Verified {
 			good = b
 		}
-		return good == nil, nil
+		if b.Fetched != nil && b.Fetched.After(fetched) {
+			fetched = *b.Fetched
+		}
+		return true, nil
 	}); err != nil {
 		return err
 	}
@@ -54,6 +59,9 @@ func (n *needs) backups(tx store.Tx) error {
 		n.need(SeverityWarning, "backup", Why("need.backup-late", "since", timeText(since)))
 	case newest != nil && newest.Failed != nil:
 		n.need(SeverityWarning, "backup", Reason{Code: "need.backup-failed", DeviceWords: newest.Failed.DeviceWords})
+	}
+	if good != nil && n.now.Sub(fetched) > backupHere && n.f.backupsBeside != nil && n.f.backupsBeside() {
+		n.need(SeverityWarning, "backup", Why("need.backup-same-disk", "place", n.f.backupDir, "days", strconv.Itoa(int(backupHere.Hours()/24))))
 	}
 	if good != nil && good.Rehearsal != nil {
 		n.need(SeverityError, "backup", Reason{Code: "need.rehearsal-failed", DeviceWords: good.Rehearsal.DeviceWords})

@@ -8,6 +8,8 @@ import (
 // organisation is what a Fleet keeps in memory for people, groups, settings, the log and sign-in. All of it can be lost.
 type organisation struct {
 	settings         atomic.Pointer[cachedSettings]
+	settingsNow      atomic.Pointer[Settings] // nil = not read yet
+	settingsEpoch    atomic.Int64
 	rules            atomic.Pointer[cachedRules]
 	windowsPush      atomic.Pointer[*WindowsPush] // nil = not read yet
 	windowsPushEpoch atomic.Int64

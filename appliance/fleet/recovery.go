@@ -23,6 +23,7 @@ type Recovery struct {
 	Proved  *time.Time       `json:"proved,omitempty"` // when somebody showed that they have it
 	By      string           `json:"by,omitempty"`
 	Pending *PendingRecovery `json:"pending,omitempty"` // one that was shown, and whose possession is to be proved
+	Due     bool             `json:"due,omitempty"`     // set-up is not at its end: nobody has made the key or put it off
 }
 
 // PendingRecovery is a new key that counts for nothing until a part of it was typed back.
@@ -40,6 +41,7 @@ type recoveryRecord struct {
 	Proved  time.Time   `json:"proved"`
 	By      string      `json:"by,omitempty"`
 	Pending *pendingKey `json:"pending,omitempty"`
+	Due     bool        `json:"due,omitempty"`
 }
 
 type pendingKey struct {
@@ -101,7 +103,7 @@ func writeRecovery(tx store.Tx, r recoveryRecord) error {
 }
 
 func (r recoveryRecord) shown() *Recovery {
-	out := &Recovery{Name: r.Name, By: r.By}
+	out := &Recovery{Name: r.Name, By: r.By, Due: r.Due}
 	if r.Name != "" {
 		out.Made, out.Proved = timeOrNil(r.Made), timeOrNil(r.Proved)
 	}
@@ -242,6 +244,25 @@ func (f *Fleet) ProveRecovery(ctx context.Context, a Actor, parts []string) (*Re
 		return nil, err
 	}
 	return out, nil
+}
+
+// PutOffRecovery ends set-up without a recovery key, because somebody decided so. Needs goes on asking for one.
+func (f *Fleet) PutOffRecovery(ctx context.Context, a Actor) error {
+	if err := mayRecover(a); err != nil {
+		return err
+	}
+	return f.db.Update(ctx, func(tx store.Tx) error {
+		r, err := readRecovery(tx)
+		if err != nil || !r.Due {
+			return err
+		}
+		r.Due = false
+		if err := f.record(tx, a, "update", "settings", "", nil, nil, map[string]any{"recovery_key": nil}); err != nil {
+			return err
+		}
+		f.publish(tx, "settings", "")
+		return writeRecovery(tx, r)
+	})
 }
 
 // useRecovery puts a proved key in place of the present one.

@@ -99,15 +99,31 @@ func (f *Fleet) settings(tx store.Tx) (*Settings, error) {
 	return &s, nil
 }
 
-// Settings returns the settings; pages that need no sign-in show some of them, so it asks for no actor.
+// Settings returns the settings; pages that need no sign-in show some of them, so it asks for no actor. They are remembered: each session of a
+// PC asks.
 func (f *Fleet) Settings(ctx context.Context) (*Settings, error) {
-	return viewed(ctx, f, func(tx store.Tx) (*Settings, error) {
-		s, err := f.settings(tx)
-		if err != nil {
-			return nil, err
-		}
+	if s := f.org.settingsNow.Load(); s != nil {
 		return s.clone(), nil
+	}
+	epoch := f.org.settingsEpoch.Load()
+	s, err := viewed(ctx, f, f.settings)
+	if err != nil {
+		return nil, err
+	}
+	f.org.settingsNow.Store(s)
+	if f.org.settingsEpoch.Load() != epoch { // saved meanwhile
+		f.org.settingsNow.Store(nil)
+	}
+	return s.clone(), nil
+}
+
+// putSettings stores settings, and has what is remembered forgotten once they are.
+func (f *Fleet) putSettings(tx store.Tx, raw []byte) error {
+	tx.OnCommit(func() {
+		f.org.settingsEpoch.Add(1)
+		f.org.settingsNow.Store(nil)
 	})
+	return tx.Put(keySettings, raw)
 }
 
 // SaveSettings replaces the settings. A locked setting cannot change; Version must be the one that was read (0 = do not check).
@@ -154,7 +170,7 @@ func (f *Fleet) SaveSettings(ctx context.Context, a Actor, in Settings) (*Settin
 		if err != nil {
 			return nil, err
 		}
-		if err := tx.Put(keySettings, raw); err != nil {
+		if err := f.putSettings(tx, raw); err != nil {
 			return nil, err
 		}
 		before := old.clone()

@@ -87,6 +87,7 @@ type SetupInput struct {
 	Organisation, Contact, Language string
 	AdminName, AdminMail, Password  string
 	URL                             string
+	RecoveryNext                    bool // the recovery key is the last step, and whoever made the organisation is led there until it is made or put off
 }
 
 // checkSetup says whether a token opens set-up now.
@@ -162,7 +163,7 @@ func (f *Fleet) Setup(ctx context.Context, token, from string, in SetupInput) (*
 		m := &Admin{ID: AdminID(store.NewID()), Mail: in.AdminMail, Name: in.AdminName, Role: RoleOwner, AllTags: true, Language: in.Language,
 			PasswordHash: hash, Created: f.now().UTC()}
 		out = m.shown()
-		return f.setUp(tx, Actor{Kind: ActorSetup, ID: "setup", Name: in.AdminName, From: from, Via: "ui"}, set, m)
+		return f.setUp(tx, in.RecoveryNext, Actor{Kind: ActorSetup, ID: "setup", Name: in.AdminName, From: from, Via: "ui"}, set, m)
 	})
 	if err != nil {
 		return nil, err
@@ -171,14 +172,14 @@ func (f *Fleet) Setup(ctx context.Context, token, from string, in SetupInput) (*
 }
 
 // setUp writes what set-up makes.
-func (f *Fleet) setUp(tx store.Tx, a Actor, set *Settings, m *Admin) error {
+func (f *Fleet) setUp(tx store.Tx, recoveryNext bool, a Actor, set *Settings, m *Admin) error {
 	s := set.clone()
 	s.Locked, s.Version = nil, 1
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	if err := tx.Put(keySettings, raw); err != nil {
+	if err := f.putSettings(tx, raw); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
 	if err := f.record(tx, a, "create", "settings", "", nil, nil, s); err != nil {
@@ -194,5 +195,10 @@ func (f *Fleet) setUp(tx store.Tx, a Actor, set *Settings, m *Admin) error {
 		return err
 	}
 	f.publish(tx, "settings", "")
+	if recoveryNext {
+		if err := writeRecovery(tx, recoveryRecord{Due: true}); err != nil {
+			return err
+		}
+	}
 	return writeSetup(tx, setup{Done: true})
 }

@@ -38,6 +38,7 @@ var warnings = []Warning{
 	{Code: "need.recovery-missing", Link: "/settings/backup"},
 	{Code: "need.backup-late", Args: []string{"since"}, Link: "/settings/backup"},
 	{Code: "need.backup-failed", Link: "/settings/backup"},
+	{Code: "need.backup-same-disk", Args: []string{"place", "days"}, Link: "/settings/backup"},
 	{Code: "need.rehearsal-failed", Link: "/settings/backup"},
 	{Code: "need.push-missing", Link: "/settings/apple"},
 	{Code: "need.push-expired", Args: []string{"account", "until"}, Link: "/settings/apple"},

@@ -31,7 +31,7 @@ func parseXML(body []byte) (*node, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	var root *node
 	var open []*node
-	var texts []*strings.Builder
+	var texts [][]byte // of the open elements; the buffers serve their siblings again
 	count := 0
 	for {
 		t, err := d.RawToken()
@@ -57,17 +57,20 @@ func parseXML(body []byte) (*node, error) {
 			} else {
 				root = n
 			}
-			open, texts = append(open, n), append(texts, &strings.Builder{})
+			if open = append(open, n); len(texts) < len(open) {
+				texts = append(texts, nil)
+			}
+			texts[len(open)-1] = texts[len(open)-1][:0]
 		case xml.EndElement:
 			last := len(open) - 1
 			if last < 0 || open[last].name != t.Name.Local {
 				return nil, fmt.Errorf("%w: %s ends and was not open", errXML, label(t.Name.Local))
 			}
-			open[last].text = texts[last].String()
-			open, texts = open[:last], texts[:last]
+			open[last].text = string(texts[last])
+			open = open[:last]
 		case xml.CharData:
 			if len(open) > 0 {
-				texts[len(texts)-1].Write(t)
+				texts[len(open)-1] = append(texts[len(open)-1], t...)
 			} else if len(bytes.TrimSpace(t)) > 0 {
 				return nil, fmt.Errorf("%w: text outside", errXML)
 			}
