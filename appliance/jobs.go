@@ -26,7 +26,7 @@ func (a *Appliance) addJobs() error {
 		{Name: "reach", Schedule: jobs.Every(time.Hour), Quiet: true, Do: quietly(a.lookAtItself)},
 		{Name: "revocation-list", Schedule: jobs.Every(6 * time.Hour), Do: plainly(a.renewCRL)},
 		{Name: "backup", Schedule: jobs.Daily(2, 15), Do: a.backUp},
-		{Name: "rehearsal", Schedule: jobs.Daily(5, 15), Do: plainly(a.fleet.Rehearse)},
+		{Name: "rehearsal", Schedule: jobs.Daily(5, 15), Do: a.rehearse},
 		{Name: "cleanup", Schedule: jobs.Daily(3, 15), Do: counting(func(ctx context.Context) (int, error) {
 			return a.fleet.StartStaleRuns(ctx, fleet.Job("cleanup"), fleet.Cleanup)
 		})},
@@ -49,6 +49,15 @@ func (a *Appliance) addJobs() error {
 // plainly is a job that has nothing more to say than that it is done.
 func plainly(do func(context.Context) error) func(context.Context) (jobs.Result, error) {
 	return func(ctx context.Context) (jobs.Result, error) { return jobs.Result{Code: "job.done"}, do(ctx) }
+}
+
+// rehearse tries a backup out. When none is due, the job does not call that done either.
+func (a *Appliance) rehearse(ctx context.Context) (jobs.Result, error) {
+	b, err := a.fleet.Rehearse(ctx)
+	if b == nil && err == nil {
+		return jobs.Result{Code: "job.no-rehearsal-due"}, nil
+	}
+	return jobs.Result{Code: "job.done"}, err
 }
 
 // backUp makes the nightly backup. Without a recovery key there is none to make, and the job does not call that done.

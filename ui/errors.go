@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -75,6 +76,9 @@ type failure struct {
 // fail writes the page for err. Unknown errors are ours: the person gets a
 // reference, the log the cause.
 func (u *UI) fail(q *Request, err error) {
+	if errors.Is(err, context.Canceled) && q.Context().Err() != nil {
+		return // whoever asked has gone: there is nobody to answer, and nothing went wrong
+	}
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, errNoPage), errors.Is(err, fleet.ErrNotFound):

@@ -78,8 +78,11 @@ func (q *Request) jobRow(j fleet.JobState) jobRow {
 func (q *Request) jobLine(r *fleet.JobRun) *jobLine {
 	kind := map[string]Kind{"running": Busy, "done": Good, "failed": Bad, "interrupted": Warn}[r.Outcome]
 	l := &jobLine{Started: r.Started, Status: Status{Kind: kind, Word: q.T("job.outcome." + r.Outcome)}, Trigger: q.T("job.trigger." + r.Trigger)}
-	if r.Result.Code == "job.no-recovery-key" {
+	switch r.Result.Code {
+	case "job.no-recovery-key":
 		l.Status = Status{Kind: Warn, Word: q.T("job.outcome.skipped")}
+	case "job.no-rehearsal-due":
+		l.Status = Status{Kind: Mute, Word: q.T("job.outcome.skipped")}
 	}
 	if r.Trigger == "by-hand" {
 		l.Trigger = q.T("job.trigger.by", "name", r.By)

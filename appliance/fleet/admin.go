@@ -113,13 +113,17 @@ func (f *Fleet) CreateAdmin(ctx context.Context, a Actor, in AdminInput) (*Admin
 // UpdateAdmin changes an administrator whose rights do not go beyond the actor's. The last active owner can be neither disabled nor
 // demoted. Everyone may change their own name, password, language and theme; a new password ends all other sessions and a lost right all.
 func (f *Fleet) UpdateAdmin(ctx context.Context, a Actor, id AdminID, in AdminInput) (*Admin, error) {
-	self := a.Kind == ActorAdmin && a.ID == string(id) && a.Token == ""
-	if !self || !in.personal() {
+	if !isSelf(a, id) || !in.personal() {
 		if err := need(a, AdminsEdit); err != nil {
 			return nil, err
 		}
 	}
 	return f.changeAdmin(ctx, a, id, in)
+}
+
+// isSelf says whether an administrator acts in person, not by a token.
+func isSelf(a Actor, id AdminID) bool {
+	return a.Kind == ActorAdmin && a.ID == string(id) && a.Token == ""
 }
 
 // DeleteAdmin removes an administrator with sessions and tokens; never the last active owner, never oneself.

@@ -117,9 +117,10 @@ func (f *Fleet) changeAdmin(ctx context.Context, a Actor, id AdminID, in AdminIn
 	})
 }
 
-// mayChangeAdmin holds the rules against gaining rights, and the guard of the last owner.
+// mayChangeAdmin holds the rules against gaining rights, and the guard of the last owner. A token is not its maker: with the right to edit
+// administrators alone it sets no password of one who may more.
 func (f *Fleet) mayChangeAdmin(tx store.Tx, a Actor, old, m *Admin, in *AdminInput) error {
-	self := old != nil && a.Kind == ActorAdmin && a.ID == string(old.ID)
+	self := old != nil && isSelf(a, old.ID)
 	if !self || !in.personal() {
 		for _, one := range []*Admin{old, m} {
 			if one == nil {

@@ -173,6 +173,25 @@ func TestOneOwnerStays(t *testing.T) {
 	}
 }
 
+// A token that may edit administrators and nothing else does not become its maker by setting his password.
+func TestTokenSetsNoPasswordOfItsMaker(t *testing.T) {
+	h, _ := setUpHouse(t)
+	m, a := h.admin("Tom", RoleOwner)
+	_, secret, err := h.CreateToken(t.Context(), a, "people's desk", []Permission{AdminsEdit}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := h.AuthenticateToken(t.Context(), secret, "192.0.2.9")
+	if err != nil || by.ID != string(m.ID) {
+		t.Fatal(by, err)
+	}
+	_, err = h.UpdateAdmin(t.Context(), by, m.ID, AdminInput{Password: ptr("grey-window-teapot-7")})
+	wantRefusal(t, err, ErrForbidden, "admin.beyond-own")
+	if _, err := h.UpdateAdmin(t.Context(), a, m.ID, AdminInput{Password: ptr("grey-window-teapot-7")}); err != nil {
+		t.Errorf("in person: %v", err)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	h, _ := setUpHouse(t)
 	ctx := context.Background()

@@ -3,14 +3,15 @@ package fleet
 // jobReasonCodes are the codes that jobs and rules say, with the names of their arguments.
 func jobReasonCodes() map[string][]string {
 	return map[string][]string{
-		"job.done":            nil,
-		"job.nothing":         nil,
-		"job.no-recovery-key": nil,
-		"job.failed":          {"cause"},
-		"job.interrupted":     nil,
-		"job.running":         nil,
-		"job.stopped":         nil,
-		"job.rules":           {"count"},
+		"job.done":             nil,
+		"job.nothing":          nil,
+		"job.no-recovery-key":  nil,
+		"job.no-rehearsal-due": nil,
+		"job.failed":           {"cause"},
+		"job.interrupted":      nil,
+		"job.running":          nil,
+		"job.stopped":          nil,
+		"job.rules":            {"count"},
 
 		"rule.invalid":              nil,
 		"rule.whole-fleet":          nil,

@@ -117,12 +117,12 @@ func checkScratch(ctx context.Context, data, seal string, sum store.BackupSummar
 // rehearseEvery is a week, less the time that a run takes.
 const rehearseEvery = 6*24*time.Hour + 12*time.Hour
 
-// Rehearse is the weekly job, asked daily: the newest backup is restored to a scratch directory and checked.
-func (f *Fleet) Rehearse(ctx context.Context) error {
+// Rehearse is the weekly job, asked daily: the newest backup is restored to a scratch directory and checked. It returns that backup, nil when none was due.
+func (f *Fleet) Rehearse(ctx context.Context) (*Backup, error) {
 	job := Job("rehearsal")
 	all, err := f.Backups(ctx, job)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b := newestGood(all)
 	last := time.Time{}
@@ -132,13 +132,13 @@ func (f *Fleet) Rehearse(ctx context.Context) error {
 		}
 	}
 	if b == nil || f.now().Sub(last) < rehearseEvery {
-		return nil
+		return nil, nil
 	}
 	done, err := patiently(ctx, func() (*Backup, error) { return f.RehearseBackup(ctx, job, b.ID) })
 	if err == nil && done.Rehearsal != nil {
 		err = &Refusal{Kind: ErrConflict, Reason: *done.Rehearsal}
 	}
-	return err
+	return done, err
 }
 
 // patiently is for jobs, which nobody can ask to come again: they wait for a backup or rehearsal that is under way.
