@@ -34,6 +34,14 @@ func outageBackoff(tries int) time.Duration {
 	return 5 * time.Minute
 }
 
+// outageMost is how long a service that is out is left alone at most, whatever it asks for. A next try that lies further off was set by a clock that
+// ran ahead, and is due.
+const outageMost = time.Hour
+
+func (o *outage) due(now time.Time) bool {
+	return !now.Before(o.Next) || o.Next.Sub(now) > outageMost
+}
+
 // services are the push services that are out, as the worker knows them. The zero services is ready.
 type services struct {
 	mu  sync.Mutex
@@ -63,7 +71,7 @@ func (s *services) admit(service Platform, now time.Time) (ok, probe bool) {
 	switch {
 	case o == nil:
 		return true, false
-	case now.Before(o.Next):
+	case !o.due(now):
 		return false, false
 	}
 	o.Next = now.Add(pushWait)
@@ -86,7 +94,7 @@ func (s *services) failed(service Platform, probe bool, res WakeResult, now time
 	next.Reason = res.Reason
 	next.Next = now.Add(outageBackoff(next.Tries))
 	if res.RetryAfter > 0 {
-		next.Next = now.Add(res.RetryAfter)
+		next.Next = now.Add(min(res.RetryAfter, outageMost))
 	}
 	if s.out == nil {
 		s.out = map[Platform]*outage{}
@@ -113,13 +121,17 @@ func (s *services) retry() {
 }
 
 // next is when the next probe is due; zero when no service is out.
-func (s *services) next() time.Time {
+func (s *services) next(now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var next time.Time
 	for _, o := range s.out {
-		if next.IsZero() || o.Next.Before(next) {
-			next = o.Next
+		at := o.Next
+		if o.due(now) {
+			at = now
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
 		}
 	}
 	return next

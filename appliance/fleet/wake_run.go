@@ -111,7 +111,7 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 	var all time.Time // of the last look at everything
 	for {
 		f.planner.sleeps.awake()
-		if now := f.now(); now.Sub(all) >= wakeLookAll || f.probeDue(now) {
+		if now := f.now(); now.Sub(all) >= wakeLookAll || now.Before(all) || f.probeDue(now) {
 			f.planner.passed.none()
 			all = now
 		}
@@ -153,7 +153,7 @@ func (f *Fleet) RunWakes(ctx context.Context) error {
 
 // probeDue says whether it is time to find out whether a service is back.
 func (f *Fleet) probeDue(now time.Time) bool {
-	next := f.planner.services.next()
+	next := f.planner.services.next(now)
 	return !next.IsZero() && !now.Before(next)
 }
 
@@ -216,7 +216,7 @@ func (f *Fleet) dueWakes(ctx context.Context, from, now time.Time, cursor string
 func (f *Fleet) untilNext(ctx context.Context, now time.Time) (time.Duration, error) {
 	wait := wakeLookMost
 	sooner := func(t time.Time) { wait = min(wait, max(t.Sub(f.now()), 10*time.Millisecond)) }
-	if probe := f.planner.services.next(); !probe.IsZero() {
+	if probe := f.planner.services.next(f.now()); !probe.IsZero() {
 		sooner(probe)
 	}
 	err := f.db.View(ctx, func(tx store.Tx) error {
