@@ -109,9 +109,24 @@ func (w *androids) phone(person string, m fleet.Mode, o sim.AndroidOptions) (*si
 	return d, w.live(d)
 }
 
+// managed waits until a device has reported for the first time: it can be told things from then on.
+func (w *androids) managed(id fleet.DeviceID) {
+	w.t.Helper()
+	w.eventually("the device has reported", func() bool {
+		d, err := w.Appliance.fleet.Device(w.t.Context(), w.Actor, id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return d.State == fleet.Managed
+	})
+}
+
 // act orders an action, confirmed by name.
 func (w *androids) act(id fleet.DeviceID, t fleet.ActionType) *fleet.Action {
 	w.t.Helper()
+	if t != fleet.ActRetire && t != fleet.ActWipe && t != fleet.ActDelete {
+		w.managed(id)
+	}
 	d, err := w.Appliance.fleet.Device(w.t.Context(), w.Actor, id)
 	if err != nil {
 		w.t.Fatal(err)
@@ -216,6 +231,9 @@ func TestAndroidCompanyDevices(t *testing.T) {
 	}
 	if s := w.statuses(managedID)["Personal side"]; s.Status != fleet.StatusNotApplicable {
 		t.Errorf("rules for a personal side on a device without one: %s", s.Status)
+	}
+	for _, id := range []fleet.DeviceID{sharedID, managedID, kioskID} {
+		w.managed(id)
 	}
 	for id, refused := range map[fleet.DeviceID][]fleet.ActionType{sharedID: {fleet.ActRestart}, managedID: {fleet.ActRetire}, kioskID: {fleet.ActRetire}} {
 		choices, err := f.ActionChoices(t.Context(), w.Actor, id)
