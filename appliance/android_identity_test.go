@@ -3,9 +3,7 @@ package appliance
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -147,24 +145,7 @@ func TestAndroidIdentity(t *testing.T) {
 // written is what the appliance has put down: its files, and the audit log as people read it.
 func (w *androids) written() map[string][]byte {
 	w.t.Helper()
-	out := map[string][]byte{}
-	err := filepath.WalkDir(w.config.Data, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // flushed or compacted under the walk
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		out[path] = b
-		return err
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	out := w.files()
 	l, err := w.Appliance.fleet.Audit(w.t.Context(), w.Actor, fleet.AuditQuery{})
 	if err != nil {
 		w.t.Fatal(err)

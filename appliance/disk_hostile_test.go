@@ -50,29 +50,6 @@ func (s *strict) stored() []byte {
 	return all.Bytes()
 }
 
-// files returns what stands in the data directory, byte for byte.
-func (s *strict) files() map[string][]byte {
-	s.t.Helper()
-	out := map[string][]byte{}
-	if err := filepath.WalkDir(s.config.Data, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // flushed or compacted under the walk
-		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		out[path] = b
-		return err
-	}); err != nil {
-		s.t.Fatal(err)
-	}
-	return out
-}
-
 // around is what stands before and after a find.
 func around(text []byte, needle string) string {
 	i := bytes.Index(text, []byte(needle))
