@@ -45,6 +45,7 @@ func (c *combiner) launch() {
 	b.base, b.before = nil, nil
 	for _, e := range b.over.entries {
 		c.latest.wrote(e)
+		c.spans.wrote(e)
 	}
 	go c.land(b)
 }
@@ -56,7 +57,7 @@ func (c *combiner) landed() {
 	if !refused {
 		return
 	}
-	c.latest = latest{}
+	c.latest, c.spans = latest{}, spans{}
 	if c.batch == nil {
 		return
 	}
@@ -145,8 +146,11 @@ func (c *combiner) hook(fn func()) {
 
 // layered returns the writes of a and b in key order; those of b hide those of a.
 func layered(a, b []*entry) []*entry {
-	if len(a) == 0 {
+	switch {
+	case len(a) == 0:
 		return b
+	case len(b) == 0:
+		return a
 	}
 	out := make([]*entry, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {

@@ -63,6 +63,7 @@ type combiner struct {
 	batch  *batch    // being gathered
 	flying *batch    // on its way to the disk
 	latest latest
+	spans  spans
 }
 
 func newCombiner(engine *badger.DB, log *slog.Logger, r *room, n *newest) *combiner {
@@ -249,7 +250,7 @@ func (c *combiner) try(u *update) bool {
 		return true
 	}
 	b := c.batch
-	tx := &writeTx{base: b.base.txn, before: overlay{entries: b.before, shared: true}, latest: &c.latest, over: b.over.fork(), limits: c.limits, first: len(b.over.entries) == 0}
+	tx := &writeTx{base: b.base.txn, before: overlay{entries: b.before, shared: true}, latest: &c.latest, spans: &c.spans, over: b.over.fork(), limits: c.limits, first: len(b.over.entries) == 0}
 	err := c.call(u, tx)
 	if tx.broken != nil {
 		if errors.Is(tx.broken, errNoRoom) {

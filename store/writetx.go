@@ -26,6 +26,7 @@ type writeTx struct {
 	base   *badger.Txn // snapshot, read only
 	before overlay     // what was on its way to the disk when the batch began
 	latest *latest     // what keys hold before the batch, as far as it is known
+	spans  *spans      // and what small ranges hold
 	over   overlay
 	limits limits
 	first  bool // nothing is written in the batch before it, so that what does not fit never will
@@ -114,7 +115,15 @@ func (t *writeTx) Scan(r Range, fn func(key, value []byte) (bool, error)) error 
 	if t.done {
 		return ErrTxDone
 	}
-	return scan(t.base, layered(t.before.slice(r), t.over.slice(r)), r, fn)
+	own := t.over.slice(r)
+	sp, err := t.span(r)
+	switch {
+	case err != nil:
+		return err
+	case sp != nil:
+		return scanEntries(layered(sp.entries, own), r.Reverse, fn)
+	}
+	return scan(t.base, layered(t.before.slice(r), own), r, fn)
 }
 
 func (t *writeTx) OnCommit(fn func()) {
