@@ -31,6 +31,13 @@ var commandErrors = map[string]string{
 	"UNSUPPORTED":     "android.command.unsupported",
 }
 
+// clearErrors says what PerAppResult.clearingResult means for people.
+var clearErrors = map[string]string{
+	"APP_NOT_FOUND": "android.clear-app.absent",
+	"APP_PROTECTED": "android.clear-app.protected",
+	"API_LEVEL":     "android.clear-app.old",
+}
+
 // ReasonCodes lists every code that this package can say, with the names of its arguments: the catalogue of words must have them all.
 func ReasonCodes() map[string][]string {
 	out := map[string][]string{
@@ -39,7 +46,7 @@ func ReasonCodes() map[string][]string {
 		codeOther: nil, codeWrongOwner: nil, codeRefused: nil,
 
 		"android.sync": nil, "android.lock": nil, "android.lock.kiosk": nil, "android.reset-password": nil, "android.reset-password.none": nil,
-		"android.restart": nil, "android.restart.profile": nil, "android.retire.profile": nil, "android.retire.company": nil, "android.retire.none": nil,
+		"android.clear-app": nil, "android.restart": nil, "android.restart.profile": nil, "android.retire.profile": nil, "android.retire.company": nil, "android.retire.none": nil,
 		"android.wipe": nil, "android.wipe.personal": nil, "android.delete.profile": nil, "android.delete.reset": nil, "android.delete.company": nil,
 
 		"android.not-applicable.type": {"type"}, "android.not-applicable.imap": nil, "android.not-applicable.gmail-oauth": nil,
@@ -56,6 +63,9 @@ func ReasonCodes() map[string][]string {
 		"android.expiry.profile": {"days"}, "android.expiry.reset": {"days"}, "android.expiry.late": {"days"},
 
 		"android.gap.personal": nil, "android.gap.personal-12": nil, "android.gap.mode": nil, "android.gap.company": nil,
+	}
+	for _, code := range clearErrors {
+		out[code] = nil
 	}
 	for _, code := range commandErrors {
 		out[code] = nil
