@@ -375,7 +375,11 @@ func TestAndroidThroughTrouble(t *testing.T) {
 		t.Errorf("locked %d times, want twice: a command was sent again that had been taken", n)
 	}
 
-	w.google.Answer(1, sim.GoogleTrouble{Path: "/webApps", Status: 500, After: true}) // it was made, and nobody heard
+	acc, err := w.Appliance.fleet.Google(t.Context(), w.Actor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.google.Answer(1, sim.GoogleTrouble{Path: "POST /v1/" + acc.Enterprise + "/webApps", Status: 500, After: true}) // it was made, and nobody heard
 	link := w.profile(fleet.TypeWebLink, "House pages", `{"label":"House","url":"https://house.example.org/"}`)
 	linked := func(says string) bool {
 		for pkg, app := range w.google.WebApps() {
@@ -390,6 +394,35 @@ func TestAndroidThroughTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually("its new title is with Google", func() bool { return linked("Our house") })
+
+	// As after an older backup was restored: it knows a web app that is gone from Google, and not one that was made since.
+	w.google.LoseWebApps()
+	w.eventually("a web app that Google has no longer is made anew", func() bool { return linked("Our house") })
+	w.google.MakeWebApp(acc.Enterprise, "Menu", "https://menu.example.org/")
+	left := func() string {
+		checks, err := w.Appliance.android.Check(t.Context(), w.Actor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range checks {
+			if c.Code == "web-apps" && c.State == "warn" {
+				return c.Reason.Args["titles"]
+			}
+		}
+		return ""
+	}
+	w.eventually("a web app that nothing stands behind is named", func() bool { return left() == "Menu" })
+	menu := w.profile(fleet.TypeWebLink, "Menu", `{"label":"Menu","url":"https://menu.example.org/"}`)
+	w.eventually("a link of its title and address takes it over", func() bool {
+		return slices.Contains(w.succeeded(id), "Menu") && len(w.google.WebApps()) == 2 && left() == ""
+	})
+	if err := w.Appliance.fleet.Assign(t.Context(), w.Actor, menu.ID, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Appliance.fleet.DeleteProfile(t.Context(), w.Actor, menu.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("and goes with it", func() bool { return len(w.google.WebApps()) == 1 && linked("Our house") })
 	if err := w.Appliance.fleet.Assign(t.Context(), w.Actor, link.ID, nil, false); err != nil {
 		t.Fatal(err)
 	}

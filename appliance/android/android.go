@@ -85,6 +85,7 @@ type Android struct {
 	known  [sha256.Size]byte // of what conn was made from
 	heard  seenMessages
 	lastly reconcileReport
+	strays []string // titles of web apps at Google that no link of ours stands behind
 }
 
 var (

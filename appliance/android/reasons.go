@@ -56,7 +56,7 @@ func ReasonCodes() map[string][]string {
 
 		"android.check.token": nil, "android.check.api": nil, "android.check.enterprise": nil, "android.check.no-enterprise": nil, "android.check.polling": nil,
 		"android.check.topic": nil, "android.check.topic-unset": nil, "android.check.topic-unseen": nil, "android.check.topic-closed": nil,
-		"android.check.quota": nil, "android.check.quota-used": nil, "android.check.usage": nil,
+		"android.check.web-apps": nil, "android.check.web-apps-left": {"titles"}, "android.do.web-apps": nil, "android.check.quota": nil, "android.check.quota-used": nil, "android.check.usage": nil,
 		"android.do.connect": nil, "android.do.sign-up": nil, "android.do.network": nil, "android.do.key": nil, "android.do.api": nil, "android.do.role": nil,
 		"android.do.topic": nil, "android.do.quota": nil, "android.do.usage": nil, "android.do.wait": nil,
 

@@ -223,7 +223,11 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 			return ans, nil
 		}
 		ans.Markers = map[string]string{}
-		if t.rec.Sent.Unit != "" {
+		stand, err := t.a.linksStand(ctx, &t.rec.Sent)
+		if err != nil {
+			return nil, err
+		}
+		if t.rec.Sent.Unit != "" && stand {
 			ans.Markers[unitPolicy] = t.rec.Sent.Unit
 			ans.Results = results(t.dev, t.rec.Sent.Owners)
 		}
