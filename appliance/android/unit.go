@@ -14,8 +14,11 @@ const unitPolicy = "policy"
 // Marker is what reading back gives when a unit's version is on the device.
 func (a *Android) Marker(u fleet.Unit) string { return u.Version }
 
-// RendersFrame says that a policy also tells what may be reported, and what the device does by itself.
-func (a *Android) RendersFrame(*fleet.Device) bool { return true }
+// FrameOf: a policy also tells what may be reported, and what the device does by itself.
+func (a *Android) FrameOf(_ *fleet.Unit, fr *fleet.Frame) *fleet.Frame { return fr }
+
+// FrameUnits are none besides the policy.
+func (a *Android) FrameUnits(*fleet.Device, *fleet.Frame) []fleet.Unit { return nil }
 
 // Compose puts all that is wanted of a device into its policy. There is one even where no profile is wanted.
 func (a *Android) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {

@@ -16,9 +16,10 @@ type situation struct {
 	config   *config    // of which the profiles are
 	profiles []*Profile // that apply, in a stable order
 	unfit    []Unfit
-	units    []Unit    // what is wanted, versioned; blocked profiles are left out
-	parts    []part    // what units were composed of
-	frame    *Frame    // nil where the platform does not render it
+	units    []Unit // what is wanted, versioned; blocked profiles are left out
+	parts    []part // what units were composed of
+	frame    *Frame // nil where the platform does not render it
+	frames   RendersFrame
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
 	outage   *outage // of its push service; not for what is stored, since it ends without a word to the devices
@@ -151,7 +152,7 @@ func (s *situation) planRetire() []difference {
 		units := s.rep.Channels[ch].held()
 		slices.SortFunc(units, func(a, b *unitReport) int { return b.Seq - a.Seq })
 		for _, u := range units {
-			if u.stays() {
+			if u.stays() || s.frameUnit(&u.Unit) { // what a device was told of its frame ends with management
 				continue
 			}
 			unit := u.Unit

@@ -61,7 +61,7 @@ func (d *Windows) sessionOnce(ctx context.Context) (again bool, err error) {
 	m.client.CloseIdleConnections() // the client hangs up after each session
 	if err == nil {
 		d.mu.Lock()
-		m.first, m.lastContact = false, time.Now()
+		m.first, m.lastContact = false, d.o.Clock()
 		d.seen.sessions++
 		d.mu.Unlock()
 	}
