@@ -28,6 +28,8 @@ var warnings = []Warning{
 	{Code: "need.tls-limited", Args: []string{"name", "ca", "why"}, Link: "/settings/tls"},
 	{Code: "need.tls-files", Args: []string{"file", "why"}, Link: "/settings/tls"},
 	{Code: "need.tls-name", Args: []string{"name"}, Link: "/settings/tls"},
+	{Code: "need.tls-name-own", Args: []string{"name"}, Link: "/settings/tls"},
+	{Code: "need.tls-name-port", Args: []string{"name", "port"}, Link: "/settings/tls"},
 	{Code: "need.tls-chain", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unknown", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unreachable", Args: []string{"address", "family"}, Link: "/settings/tls"},
