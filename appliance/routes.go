@@ -37,7 +37,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	if a.config.demo {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
-	mux.Handle("/", a.pages)
+	mux.Handle("/", a.onPublicName(a.pages))
 	return asDeclared(a.withWindows(mux)), nil
 }
 
@@ -46,6 +46,21 @@ func asDeclared(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		h.ServeHTTP(w, r)
+	})
+}
+
+// onPublicName leads whoever opens a page under a further name to the public address: sessions, passkeys and links belong to that one.
+func (a *Appliance) onPublicName(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && a.tls.isFurther(host) {
+			http.Redirect(w, r, a.config.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			return
+		}
+		pages.ServeHTTP(w, r)
 	})
 }
 
