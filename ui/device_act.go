@@ -28,6 +28,7 @@ type actPage struct {
 	Action   string
 	Word     string // of the button
 	Refused  string // why it is not offered
+	Mend     Button // where that can be changed; no Word: nowhere, or not by the reader
 	Way      string
 	Notes    []string
 	Language string
@@ -93,6 +94,9 @@ func (q *Request) showAct(status int, form Form) error {
 		Title: q.actionText("act.title", d, action, "name", d.Name), Text: q.Say(c.Reason), Word: q.actionText("act.button", d, action, "name", d.Name)}
 	if !c.Offered {
 		page.Refused, page.Text = q.Say(c.Reason), ""
+		if c.Reason.Code == "query.off" && q.Actor.May(fleet.SettingsEdit) {
+			page.Mend = Button{Href: "/settings/privacy#switches", Word: q.T("act.query.mend"), Style: "primary"}
+		}
 		if status == http.StatusOK {
 			status = http.StatusConflict
 			if c.Reason.Code == "forbidden" {

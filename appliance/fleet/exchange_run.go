@@ -133,6 +133,9 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 		return err
 	}
 	diffs := plan(s)
+	if x.c.Identity.Late && s.device.State == Managed {
+		diffs = s.planIdentity()
+	}
 	if err := f.settleSync(tx, x); err != nil {
 		return err
 	}

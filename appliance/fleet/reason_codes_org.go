@@ -130,5 +130,6 @@ func orgReasonCodes() map[string][]string {
 		"tls.not-roots": nil,
 		"tls.both":      nil,
 		"tls.eab-key":   nil,
+		"tls.name":      {"value"},
 	}
 }
