@@ -68,7 +68,7 @@ func (i neverAsks) PreCheck(ctx context.Context, names []string, _ bool) error {
 
 // newACMENames sets certmagic up and takes from the store what is there. It asks nobody.
 func (a *Appliance) newACMENames(ctx context.Context, s fleet.ServerTLS) (*acmeNames, error) {
-	n := &acmeNames{a: a, names: a.hosts(), ca: s.Directory, tries: map[string]*attempts{}}
+	n := &acmeNames{a: a, names: unique(append(a.hosts(), s.Names...)...), ca: s.Directory, tries: map[string]*attempts{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	log := zapTo(a.log)
 	n.cache = certmagic.NewCache(certmagic.CacheOptions{

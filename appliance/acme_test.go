@@ -108,7 +108,7 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
-// nameServer answers that every name leads to this machine.
+// nameServer answers that every name leads to this machine, but for one.
 func nameServer(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -118,7 +118,7 @@ func nameServer(t *testing.T) string {
 	srv := &dns.Server{Listener: ln, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(r)
-		if q := r.Question[0]; q.Qtype == dns.TypeA {
+		if q := r.Question[0]; q.Qtype == dns.TypeA && q.Name != nowhere+"." {
 			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: net.IPv4(127, 0, 0, 1)})
 		}
 		w.WriteMsg(m)
@@ -151,7 +151,7 @@ func (m *movable) forward(by time.Duration) { m.by.Add(int64(by)) }
 func named(clock *movable) func(*Config) {
 	return func(c *Config) {
 		port := addressOf(c.URL).port
-		c.TLS, c.URL, c.DeviceURL = "", "https://muster.test:"+port, "https://devices.muster.test:"+port
+		c.TLS, c.URL, c.DeviceURL, c.lookup = "", "https://muster.test:"+port, "https://devices.muster.test:"+port, testNames
 		if clock != nil {
 			c.Clock = clock.now
 		}
@@ -298,6 +298,8 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 	}
 	ask("after everything")
 
+	kept := w.serial(names[0], c.pool)
+
 	// Back to the internal authority at once.
 	if _, err := w.Appliance.fleet.SaveServerTLS(t.Context(), w.Actor, fleet.ServerTLS{Mode: fleet.TLSInternal}); err != nil {
 		t.Fatal(err)
@@ -306,6 +308,8 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 		t.Error("not served by the internal authority after the change back")
 	}
 	ask("after the change back")
+	clock.forward(-63 * 24 * time.Hour)
+	w.keepsFurtherNames(c, names[0], kept, ask)
 }
 
 // looked looks for new certificates and waits until that is done.

@@ -289,6 +289,7 @@ func TestEveryAPIRoute(t *testing.T) {
 	var tlsSettings map[string]any
 	c.call("GET", "/settings/tls", nil, 200, &tlsSettings)
 	delete(tlsSettings, "certificates")
+	tlsSettings["names"] = []string{windowsName}
 	c.call("PUT", "/settings/tls", tlsSettings, 200, nil)
 	c.call("POST", "/settings/tls/renew", nil, 204, nil)
 	var csr struct{ Request string }

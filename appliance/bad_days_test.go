@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -159,6 +161,8 @@ func TestFullDiskPassesByItself(t *testing.T) {
 	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 21, Passcode: "482913"}, "Anna", fleet.Corporate)
 	w.settle(id, fleet.StatusSucceeded)
 	c := newClient(t, w)
+	guest := (&strict{world: w, log: &logBook{}}).newRogue()
+	guest.open(w.invitation("Bram", fleet.IOS, fleet.Corporate, 1))
 	for _, left := range []uint64{150 << 20, 0} {
 		disk.leave(left)
 		if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); !errors.Is(err, fleet.ErrNoRoom) {
@@ -170,6 +174,12 @@ func TestFullDiskPassesByItself(t *testing.T) {
 		if err := phone.RotateToken(t.Context()); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable {
 			t.Errorf("a device that has something to say, %d bytes left: %v", left, err)
 		}
+		if _, err := guest.w.scep(guest.key, guest.challenge, pkix.Name{}); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("a certificate on a full disk, %d bytes left: %v", left, err)
+		}
+		if _, err := read(w.browser().Get(w.config.URL + profileAddress(guest.ticket))); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("an enrolment profile on a full disk, %d bytes left: %v", left, err)
+		}
 		if !strings.Contains(w.needs(), "need.store-full") {
 			t.Errorf("nobody is told: %s", w.needs())
 		}
@@ -179,6 +189,7 @@ func TestFullDiskPassesByItself(t *testing.T) {
 		t.Errorf("with room again: %v", err)
 	}
 	w.sync(phone, id)
+	guest.obtain() // the challenge was not used up
 	if !phone.State().Enrolled {
 		t.Error("the phone was lost")
 	}
@@ -240,8 +251,9 @@ func TestClockAYearAheadAndBack(t *testing.T) {
 	w.settle(id, fleet.StatusSucceeded)
 	clock.advance(400 * 24 * time.Hour)
 	w.restart()
-	if err := phone.Connect(t.Context()); err == nil {
-		t.Error("an identity that has ended was accepted")
+	var invalid x509.CertificateInvalidError
+	if err := phone.Connect(t.Context()); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		t.Errorf("a phone with the right time talks to a server whose certificate is of next year: %v", err)
 	}
 	if !phone.State().Enrolled {
 		t.Fatal("the phone was sent away by a wrong clock")

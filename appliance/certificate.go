@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,8 @@ type serverTLS struct {
 	problem  *fleet.Reason // why the files could not be used
 
 	current atomic.Pointer[served]       // internal or files: for every name that no ACME certificate is for
-	acme    atomic.Pointer[[]*acmeNames] // newest first; the older serve until the newest has every certificate
+	spare   atomic.Pointer[served]       // internal: for further names that current is not made out for; nil = there is none
+	acme    atomic.Pointer[[]*acmeNames] // newest first; the older serve until the newest has every certificate that they have
 }
 
 // served is a certificate with where it came from.
@@ -70,9 +72,12 @@ func (a *Appliance) openTLS(ctx context.Context) error {
 		}
 	}
 	if k.current.Load() == nil {
-		if err := k.loadInternal(ctx); err != nil {
+		if err := k.loadInternal(ctx, s); err != nil {
 			return err
 		}
+	}
+	if err := k.loadSpare(ctx, s); err != nil {
+		return err
 	}
 	if s.Mode == fleet.TLSACME {
 		return k.addACME(ctx, s)
@@ -90,7 +95,28 @@ func (k *serverTLS) get(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if isChallenge(h) {
 		return nil, errors.New("no challenge is open for this name")
 	}
-	return k.current.Load().certificate, nil
+	return k.serving(h.ServerName).certificate, nil
+}
+
+// serving is what a name is served with when there is no ACME certificate for it.
+func (k *serverTLS) serving(name string) *served {
+	now, spare := k.current.Load(), k.spare.Load()
+	if spare != nil && k.isFurther(name) && leafOf(now.certificate).VerifyHostname(name) != nil {
+		return spare
+	}
+	return now
+}
+
+// further are the names of the settings that are not those of the addresses.
+func (k *serverTLS) further() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	hosts := k.a.hosts()
+	return slices.DeleteFunc(slices.Clone(k.settings.Names), func(n string) bool { return slices.Contains(hosts, n) })
+}
+
+func (k *serverTLS) isFurther(name string) bool {
+	return slices.ContainsFunc(k.further(), func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 func (k *serverTLS) acmeNames() []*acmeNames {
@@ -123,7 +149,7 @@ func (k *serverTLS) run(ctx context.Context) error {
 func (k *serverTLS) refresh(ctx context.Context) error {
 	k.look(ctx)
 	for _, c := range k.Certificates() {
-		if c.Problem != nil {
+		if c.Problem != nil && !c.Further { // for a further name a person is warned; the server can do its work without
 			return fmt.Errorf("%s: %s: %s", c.Name, c.Problem.Code, c.Problem.Args["why"])
 		}
 	}
@@ -137,13 +163,16 @@ func (k *serverTLS) look(ctx context.Context) time.Duration {
 	s := k.settings
 	k.mu.Unlock()
 	if s.Mode == fleet.TLSACME {
+		if err := k.loadRest(ctx, s); err != nil {
+			k.a.log.Error("TLS certificate not refreshed", "err", err)
+		}
 		k.turn.Unlock()
 		names := k.acmeNames()
 		if len(names) == 0 {
 			return lookEvery
 		}
 		wait := names[0].look(ctx)
-		if names[0].complete() {
+		if k.settled() {
 			k.drop(1)
 		}
 		return wait
@@ -154,23 +183,60 @@ func (k *serverTLS) look(ctx context.Context) time.Duration {
 		if err := k.loadFiles(s); err != nil {
 			k.a.log.Error("TLS certificate not refreshed", "err", err)
 		}
+		if err := k.loadSpare(ctx, s); err != nil {
+			k.a.log.Error("TLS certificate not refreshed", "err", err)
+		}
 	case fleet.TLSInternal:
-		if err := k.loadInternal(ctx); err != nil {
+		if err := k.loadInternal(ctx, s); err != nil {
 			k.a.log.Error("TLS certificate not refreshed", "err", err)
 		}
 	}
 	return lookEvery
 }
 
-// loadInternal serves a certificate of the internal authority.
-func (k *serverTLS) loadInternal(ctx context.Context) error {
-	names, ips := k.a.serverNames()
+// internalFor is the certificate of the internal authority for all names.
+func (k *serverTLS) internalFor(ctx context.Context, s fleet.ServerTLS) (*served, error) {
+	names, ips := k.a.serverNames(s.Names)
 	c, err := k.a.pki.ServerCertificate(ctx, names, ips)
+	if err != nil {
+		return nil, err
+	}
+	return &served{certificate: c, source: fleet.TLSInternal}, nil
+}
+
+// loadInternal serves a certificate of the internal authority.
+func (k *serverTLS) loadInternal(ctx context.Context, s fleet.ServerTLS) error {
+	c, err := k.internalFor(ctx, s)
 	if err != nil {
 		return err
 	}
-	k.current.Store(&served{certificate: c, source: fleet.TLSInternal})
+	k.current.Store(c)
+	k.spare.Store(nil)
 	return nil
+}
+
+// loadSpare keeps a certificate of the internal authority at hand for further names that an own certificate is not made out for: whoever knows that
+// authority is served by them all the same.
+func (k *serverTLS) loadSpare(ctx context.Context, s fleet.ServerTLS) error {
+	now := k.current.Load()
+	leaf := leafOf(now.certificate)
+	if now.source == fleet.TLSInternal || !slices.ContainsFunc(k.further(), func(n string) bool { return leaf.VerifyHostname(n) != nil }) {
+		k.spare.Store(nil)
+		return nil
+	}
+	c, err := k.internalFor(ctx, s)
+	if err == nil {
+		k.spare.Store(c)
+	}
+	return err
+}
+
+// loadRest keeps up to date what serves the names that ACME has no certificate for.
+func (k *serverTLS) loadRest(ctx context.Context, s fleet.ServerTLS) error {
+	if k.current.Load().source == fleet.TLSInternal {
+		return k.loadInternal(ctx, s)
+	}
+	return k.loadSpare(ctx, s)
 }
 
 // ownPair is the certificate and key that were given: as PEM, which is kept in the store, or as files.
@@ -207,15 +273,16 @@ func (k *serverTLS) Apply(s fleet.ServerTLS) {
 	var err error
 	switch s.Mode {
 	case fleet.TLSInternal:
-		if err = k.loadInternal(ctx); err == nil {
+		if err = k.loadInternal(ctx, s); err == nil {
 			k.drop(0)
 		}
 	case fleet.TLSFiles:
 		if err = k.loadFiles(s); err == nil {
 			k.drop(0)
 		}
+		err = errors.Join(err, k.loadSpare(ctx, s))
 	case fleet.TLSACME:
-		err = k.addACME(ctx, s)
+		err = errors.Join(k.loadRest(ctx, s), k.addACME(ctx, s))
 	}
 	if err != nil {
 		k.a.log.Error("taking TLS settings into use", "mode", s.Mode, "err", err)
@@ -223,7 +290,21 @@ func (k *serverTLS) Apply(s fleet.ServerTLS) {
 	k.Try()
 }
 
-// addACME begins with an authority. Those before it serve until it has a certificate for each name.
+// settled says that nothing is served by an older authority that the newest has no certificate for.
+func (k *serverTLS) settled() bool {
+	all := k.acmeNames()
+	if len(all) == 0 {
+		return true
+	}
+	for _, name := range all[0].names {
+		if all[0].leaf(name) == nil && slices.ContainsFunc(all[1:], func(n *acmeNames) bool { return n.leaf(name) != nil }) {
+			return false
+		}
+	}
+	return true
+}
+
+// addACME begins with an authority. Those before it serve until it has each certificate that they have.
 func (k *serverTLS) addACME(ctx context.Context, s fleet.ServerTLS) error {
 	n, err := k.a.newACMENames(ctx, s)
 	if err != nil {
@@ -274,13 +355,18 @@ func (a *Appliance) hosts() []string { return unique(a.doors.public.host, a.door
 // Certificates says what is in use for each name, and what stands in the way of a newer one.
 func (k *serverTLS) Certificates() []fleet.ServerCertificate {
 	k.mu.Lock()
-	problem := k.problem
+	problem, mode := k.problem, k.settings.Mode
 	k.mu.Unlock()
 	var out []fleet.ServerCertificate
-	for _, name := range k.a.hosts() {
-		now := k.current.Load()
+	hosts := k.a.hosts()
+	for i, name := range append(slices.Clone(hosts), k.further()...) {
+		now := k.serving(name)
 		leaf, source, trusted := leafOf(now.certificate), now.source, now.source != fleet.TLSFiles || now.public
-		c := fleet.ServerCertificate{Name: name, Problem: problem}
+		c := fleet.ServerCertificate{Name: name, Further: i >= len(hosts), Problem: problem}
+		if c.Further && mode == fleet.TLSFiles && problem == nil && source == fleet.TLSInternal {
+			why := fleet.Why("need.tls-name-own", "name", name)
+			c.Problem = &why
+		}
 		for i, n := range k.acmeNames() {
 			if i == 0 {
 				c.Problem, c.Tried, c.Next = n.state(name)
@@ -322,9 +408,9 @@ func leafOf(c *tls.Certificate) *x509.Certificate {
 	return leaf
 }
 
-// internal says whether any name is served with a certificate of our own authority.
+// internal says whether either address is served with a certificate of our own authority.
 func (k *serverTLS) internal() bool {
-	return slices.ContainsFunc(k.Certificates(), func(c fleet.ServerCertificate) bool { return c.Source == fleet.TLSInternal })
+	return slices.ContainsFunc(k.Certificates(), func(c fleet.ServerCertificate) bool { return c.Source == fleet.TLSInternal && !c.Further })
 }
 
 // roots are the authorities that a device must be told to trust before it can call: our own while it certifies this server, and those of a
@@ -387,10 +473,10 @@ func readable(path string) error {
 	return f.Close()
 }
 
-// serverNames are the host names and addresses that the internal CA certifies: those of both URLs, and the loopback names for
-// doctor on the machine itself.
-func (a *Appliance) serverNames() (names []string, ips []net.IP) {
-	for _, h := range unique(a.doors.public.host, a.doors.device.host, "localhost", "127.0.0.1", "::1") {
+// serverNames are the host names and addresses that the internal CA certifies: those of both URLs, the loopback names for
+// doctor on the machine itself, and further ones.
+func (a *Appliance) serverNames(further []string) (names []string, ips []net.IP) {
+	for _, h := range unique(append(append(a.hosts(), "localhost", "127.0.0.1", "::1"), further...)...) {
 		if ip := net.ParseIP(h); ip != nil {
 			ips = append(ips, ip)
 		} else if h != "" {

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,6 +37,7 @@ type Config struct {
 	TLS            fleet.TLSMode // where the certificate comes from; empty = the settings say, at first the internal CA
 	TLSCert        string
 	TLSKey         string
+	TLSNames       string // further host names to have a certificate for, with commas between
 	ACME           ACMEFlags
 	HTTP           string // plain-HTTP listener for CRL, OCSP, ACME HTTP-01 and redirects; empty = none
 	Metrics        string // loopback address that tells metrics without a token; empty = none
@@ -49,9 +52,10 @@ type Config struct {
 	Google GoogleService     // zero = Google's
 	WNS    http.RoundTripper // to Microsoft's push service; nil = the system's network, in the demo none
 
-	schema     int                    // zero = schemaNow; tests upgrade to others
-	migrations []store.Migration      // nil = migrations
-	free       func() (uint64, error) // nil = asks the file system of Data
+	schema     int                                                          // zero = schemaNow; tests upgrade to others
+	migrations []store.Migration                                            // nil = migrations
+	free       func() (uint64, error)                                       // nil = asks the file system of Data
+	lookup     func(ctx context.Context, host string) ([]netip.Addr, error) // nil = asks the system; tests have names of their own
 
 	demo bool
 }
@@ -66,6 +70,7 @@ func (c *Config) flags(fs *flag.FlagSet) {
 	fs.StringVar((*string)(&c.TLS), "tls", "", "where the certificate comes from: `internal`, files or acme (default: as set in the settings, at first internal)")
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain `file` (PEM), with --tls files")
 	fs.StringVar(&c.TLSKey, "tls-key", "", "private key `file` (PEM), with --tls files")
+	fs.StringVar(&c.TLSNames, "tls-names", "", "further host `names` to have a certificate for, with commas between, such as enterpriseenrollment.example.org; with --tls")
 	c.ACME.flags(fs)
 	fs.StringVar(&c.TrustedProxies, "trusted-proxy", "", "`addresses` of the reverse proxies in front, whose X-Forwarded-For is believed (10.0.0.5,192.168.4.0/24)")
 	fs.StringVar(&c.HTTP, "http", "", "`address` for plain HTTP: revocation lists, OCSP, ACME challenges and redirects only (usually :80)")
@@ -137,6 +142,11 @@ func (c *Config) complete() error {
 	}
 	if c.schema == 0 {
 		c.schema = schemaNow
+	}
+	if c.lookup == nil {
+		c.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
 	}
 	if c.migrations == nil {
 		c.migrations = migrations

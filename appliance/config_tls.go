@@ -18,6 +18,11 @@ type ACMEFlags struct {
 	EABKeyFile string // file with its key, base64url: a secret is no flag
 }
 
+// furtherNames are those that --tls-names lists.
+func (c Config) furtherNames() []string {
+	return unique(strings.FieldsFunc(strings.ToLower(c.TLSNames), func(r rune) bool { return r == ',' || r == ' ' })...)
+}
+
 func (f *ACMEFlags) flags(fs *flag.FlagSet) {
 	fs.StringVar(&f.Directory, "acme-directory", "", "`URL` of the ACME directory, with --tls acme")
 	fs.StringVar(&f.Mail, "acme-mail", "", "e-mail `address` for the ACME account (may be left out)")
@@ -30,6 +35,14 @@ func (f *ACMEFlags) flags(fs *flag.FlagSet) {
 func (c *Config) completeTLS() error {
 	if c.TLS != TLSACME && c.ACME != (ACMEFlags{}) {
 		return UsageError{"the --acme flags need --tls acme"}
+	}
+	if c.TLS == "" && c.TLSNames != "" {
+		return UsageError{"--tls-names needs --tls: without it the names are set on the page about the address and TLS"}
+	}
+	for _, n := range c.furtherNames() {
+		if !fleet.IsServerName(n) {
+			return UsageError{fmt.Sprintf("--tls-names: %q is not the name of a server such as enterpriseenrollment.example.org", n)}
+		}
 	}
 	switch c.TLS {
 	case "", TLSInternal:
@@ -58,7 +71,7 @@ func (c Config) lockedTLS() (*fleet.ServerTLS, error) {
 	if c.TLS == "" {
 		return nil, nil
 	}
-	s := &fleet.ServerTLS{Mode: c.TLS, CertFile: c.TLSCert, KeyFile: c.TLSKey, Directory: c.ACME.Directory, Mail: c.ACME.Mail, EABKeyID: c.ACME.EABKeyID}
+	s := &fleet.ServerTLS{Mode: c.TLS, CertFile: c.TLSCert, KeyFile: c.TLSKey, Names: c.furtherNames(), Directory: c.ACME.Directory, Mail: c.ACME.Mail, EABKeyID: c.ACME.EABKeyID}
 	for _, f := range []struct {
 		path string
 		to   *string

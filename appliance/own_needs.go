@@ -2,14 +2,15 @@ package appliance
 
 import (
 	"context"
-	"muster/store"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // Free space under the data directory below which a person is told, and below which it is an error.
@@ -88,7 +89,12 @@ func (a *Appliance) tlsNeeds(context.Context) ([]fleet.Need, error) {
 	var out []fleet.Need
 	now := a.config.Clock()
 	for _, c := range a.tls.Certificates() {
-		add := func(severity string, r fleet.Reason) { out = append(out, fleet.NewNeed(severity, "tls/"+c.Name, r)) }
+		add := func(severity string, r fleet.Reason) {
+			if c.Further && severity == fleet.SeverityError { // the addresses answer all the same
+				severity = fleet.SeverityWarning
+			}
+			out = append(out, fleet.NewNeed(severity, "tls/"+c.Name, r))
+		}
 		left := c.NotAfter.Sub(now)
 		days := strconv.Itoa(int((left + 24*time.Hour - 1) / (24 * time.Hour)))
 		until := c.NotAfter.UTC().Format(time.RFC3339)
@@ -113,6 +119,11 @@ func (a *Appliance) tlsNeeds(context.Context) ([]fleet.Need, error) {
 		}
 		if !c.Trusted {
 			add(fleet.SeverityHint, fleet.Why("need.tls-chain", "name", c.Name))
+		}
+	}
+	for _, name := range a.tls.further() {
+		if port := a.doors.public.port; port != "443" && strings.HasPrefix(name, "enterpriseenrollment.") {
+			out = append(out, fleet.NewNeed(fleet.SeverityHint, "tls/"+name, fleet.Why("need.tls-name-port", "name", name, "port", port)))
 		}
 	}
 	if a.doors.oneName {

@@ -47,11 +47,16 @@ func (a *Appliance) lookAtItself(ctx context.Context) error {
 	add := func(severity, object, code string, pairs ...string) {
 		needs = append(needs, fleet.NewNeed(severity, object, fleet.Why(code, pairs...)))
 	}
-	for _, raw := range unique(a.config.URL, a.config.DeviceURL) {
+	addresses := unique(a.config.URL, a.config.DeviceURL)
+	for i, raw := range append(addresses, a.furtherAddresses()...) {
 		where := addressOf(raw)
-		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", where.host)
+		grave := fleet.SeverityError
+		if i >= len(addresses) { // a further name: what comes to the addresses finds its way
+			grave = fleet.SeverityWarning
+		}
+		ips, err := a.config.lookup(ctx, where.host)
 		if err != nil {
-			add(fleet.SeverityError, "name/"+where.host, "need.name-unknown", "name", where.host)
+			add(grave, "name/"+where.host, "need.name-unknown", "name", where.host)
 			continue
 		}
 		answered := 0
@@ -74,7 +79,7 @@ func (a *Appliance) lookAtItself(ctx context.Context) error {
 			err := tried[family]
 			severity := fleet.SeverityWarning
 			if answered == 0 {
-				severity = fleet.SeverityError
+				severity = grave
 			}
 			switch {
 			case err == nil:
@@ -104,6 +109,18 @@ func (a *Appliance) lookAtItself(ctx context.Context) error {
 	a.probe.mu.Unlock()
 	a.fleet.Announce("settings")
 	return nil
+}
+
+// furtherAddresses are the further names of the settings as people and PCs reach them.
+func (a *Appliance) furtherAddresses() (out []string) {
+	for _, name := range a.tls.further() {
+		address := "https://" + name
+		if port := a.doors.public.port; port != "443" {
+			address += ":" + port
+		}
+		out = append(out, address)
+	}
+	return out
 }
 
 var (

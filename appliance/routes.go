@@ -37,7 +37,7 @@ func (a *Appliance) browserRoutes() (http.Handler, error) {
 	if a.config.demo {
 		mux.HandleFunc("GET /demo/{key}", a.demoSignIn)
 	}
-	mux.Handle("/", a.pages)
+	mux.Handle("/", a.onPublicName(a.pages))
 	return asDeclared(a.withWindows(mux)), nil
 }
 
@@ -46,6 +46,21 @@ func asDeclared(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		h.ServeHTTP(w, r)
+	})
+}
+
+// onPublicName leads whoever opens a page under a further name to the public address: sessions, passkeys and links belong to that one.
+func (a *Appliance) onPublicName(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && a.tls.isFurther(host) {
+			http.Redirect(w, r, a.config.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			return
+		}
+		pages.ServeHTTP(w, r)
 	})
 }
 
@@ -106,18 +121,22 @@ func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	body, err := a.apple.EnrolmentProfile(r.Context(), r.PathValue("ticket"))
 	var refusal *fleet.Refusal
-	if errors.As(err, &refusal) {
-		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+	lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+	switch {
+	case errors.As(err, &refusal):
 		status := http.StatusConflict // nothing is wrong with the ticket: the push certificate is missing, for example
 		if errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
 			status = http.StatusGone
 		}
 		plain(w, status, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
 		return
-	}
-	if err != nil {
+	case err != nil:
 		a.log.Error("enrolment profile", "err", err)
-		plain(w, http.StatusInternalServerError, "Something went wrong on our side. Please try again in a minute.")
+		status := http.StatusInternalServerError
+		if errors.Is(err, fleet.ErrNoRoom) { // whoever enrols a device can do nothing about it but wait
+			status = http.StatusServiceUnavailable
+		}
+		plain(w, status, a.words.Reason(lang, "internal", nil, ""))
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-apple-aspen-config")

@@ -252,6 +252,41 @@ func TestHousePages(t *testing.T) {
 		v.wants("the export's own entry", 200, 200, body, "exported the audit log")
 	})
 
+	t.Run("the log's details name people, for who may see them", func(t *testing.T) {
+		name, mail, group := "Named Olga", "olga@noordhaven.example", "Named by the log"
+		p, err := f.CreatePerson(t.Context(), w.Actor, fleet.PersonInput{Name: &name, Mail: &mail})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := f.CreateGroup(t.Context(), w.Actor, fleet.GroupInput{Name: &group, Kind: fleet.PeopleGroup})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.SetMembers(t.Context(), w.Actor, g.ID, []string{string(p.ID)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := f.SaveRole(t.Context(), w.Actor, fleet.Role{Name: "Log only", Permissions: []fleet.Permission{fleet.AuditRead, fleet.AuditExport}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := `<a href="/people/` + string(p.ID) + `">` + name + `</a>`
+		v := w.owner(t)
+		status, body := v.get("/audit?verb=members")
+		v.wants("the log of who sees people", status, 200, body)
+		if !strings.Contains(body, link) {
+			t.Errorf("no %s in\n%s", link, visible(body))
+		}
+		v = w.someone(t, "log-only@noordhaven.example", reader.ID)
+		status, body = v.get("/audit?verb=members")
+		v.wants("the log of who does not", status, 200, body, string(p.ID))
+		if strings.Contains(body, name) {
+			t.Errorf("who may not see people reads a name in\n%s", visible(body))
+		}
+		if _, _, lines := w.owner(t).post("/audit/export", "verb", "members"); !strings.Contains(lines, string(p.ID)) || strings.Contains(lines, name) {
+			t.Errorf("the export does not keep the id: %s", lines)
+		}
+	})
+
 	t.Run("one's own account", func(t *testing.T) {
 		v := w.someone(t, "own@noordhaven.example", fleet.RoleReadOnly)
 		elsewhere, err := f.SignInAs(t.Context(), setupActor("test"), fleet.AdminID(adminByMail(t, w, "own@noordhaven.example")), "192.0.2.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0")

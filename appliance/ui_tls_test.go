@@ -35,12 +35,24 @@ func TestTLSPage(t *testing.T) {
 	v.wants("the page afterwards", status, 200, body, "by ACME", "Pebble Intermediate")
 	status, body = v.get("/certificates/calendar")
 	v.wants("what ends when", status, 200, body, "Certificate of 127.0.0.1", "By ACME: nothing.")
+	status, at, body = v.post("/settings/tls", "mode", "acme", "directory", c.directory(), "roots", c.roots, "names", "mdm.noordhaven.example\nhttps://x.example")
+	v.wants("names that are none", status, 422, body, "f-names-error", "“https://x.example” is not the name of a server")
+	status, at, body = v.post("/settings/tls", "mode", "acme", "directory", c.directory(), "roots", c.roots, "names", "mdm.noordhaven.example")
+	v.wants("a further name", status, 200, body, "mdm.noordhaven.example", "Windows looks for enterpriseenrollment.noordhaven.example", "Add this name")
+	status, at, body = v.post("/settings/tls/names")
+	v.wants("the name that Windows looks for", status, 200, body, "enterpriseenrollment.noordhaven.example is among the names", "mdm.noordhaven.example")
+	if at != "/settings/tls" || strings.Contains(body, "Add this name") {
+		t.Errorf("led to %s, and offers it again: %v", at, strings.Contains(body, "Add this name"))
+	}
 	c.mood.Store("down")
 	if status, _, body = v.post("/settings/tls/try"); status != 200 {
 		t.Errorf("try: %d %s", status, visible(body))
 	}
 
 	reader := w.someone(t, "reader@noordhaven.example", fleet.RoleReadOnly)
+	if status, _, _ = reader.post("/settings/tls/names"); status != 403 {
+		t.Errorf("a reader adds a name: %d", status)
+	}
 	if status, _, _ = reader.post("/settings/tls", "mode", "internal"); status != 403 {
 		t.Errorf("a reader changes TLS: %d", status)
 	}

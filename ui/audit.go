@@ -53,7 +53,10 @@ type auditRow struct {
 	Changed  bool // both sides are known
 }
 
-type auditChange struct{ Field, Before, After string }
+type auditChange struct {
+	Field         string
+	Before, After []auditBit
+}
 
 // auditQuery reads the filter of a form or an address. Days are whole: "until" includes its day.
 func (q *Request) auditQuery(form Form) fleet.AuditQuery {
@@ -85,8 +88,9 @@ func (u *UI) audit(q *Request) error {
 		page.Verbs = append(page.Verbs, Option{Value: v, Word: q.T("audit.verb." + v)})
 	}
 	slices.SortFunc(page.Verbs, func(a, b Option) int { return strings.Compare(strings.ToLower(a.Word), strings.ToLower(b.Word)) })
+	names := q.auditNames()
 	for _, r := range list.Items {
-		row := q.auditRow(r)
+		row := q.auditRow(r, names)
 		page.Rows = append(page.Rows, row)
 		if query.Actor != "" && r.Actor == query.Actor {
 			page.Actor = row.Who
@@ -110,7 +114,7 @@ var auditIcons = map[string]struct {
 }{
 	"sign-in-failed": {"warning", Warn}, "refuse-enrolment": {"ban", Warn}, "warn": {"warning", Warn},
 	"wipe": {"wipe", Bad}, "retire": {"retire", Warn}, "delete": {"trash", Bad}, "revoke": {"ban", Warn},
-	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
+	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "clear-app-data": {"apps", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
 	"reveal-pin": {"eye", Warn}, "read-secret": {"key", Mute}, "export": {"download", Busy},
 	"sign-in": {"key", Mute}, "sign-out": {"signout", Mute}, "end-session": {"signout", Mute},
 	"create": {"plus", Good}, "enrol": {"plus", Good}, "re-enrol": {"plus", Good}, "accept": {"check", Good}, "update": {"edit", Mute}, "assign": {"right", Good},
@@ -120,7 +124,7 @@ var auditIcons = map[string]struct {
 // auditPlaces are the pages of things, by the kind in an entry's object.
 var auditPlaces = map[string]string{"device": "/devices/", "person": "/people/", "profile": "/profiles/", "group": "/groups/", "admin": "/admins/", "role": "/roles/"}
 
-func (q *Request) auditRow(r *fleet.AuditRecord) auditRow {
+func (q *Request) auditRow(r *fleet.AuditRecord, names *auditNames) auditRow {
 	kind, id, _ := strings.Cut(r.Object, "/")
 	what := kind
 	if key := "audit.kind." + kind; q.Words.Has(key) {
@@ -151,7 +155,7 @@ func (q *Request) auditRow(r *fleet.AuditRecord) auditRow {
 	if place, ok := auditPlaces[kind]; ok && id != "" && q.ui.serves(place+id) {
 		row.Link, row.LinkWord = place+id, q.T("audit.open", "what", what)
 	}
-	row.Changes, row.Changed = q.auditChanges(r)
+	row.Changes, row.Changed = q.auditChanges(r, names)
 	return row
 }
 

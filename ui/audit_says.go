@@ -20,28 +20,53 @@ var auditCodes = map[string]string{
 	"cause": "audit.value.cause", "what": "evidence",
 }
 
-// auditChanges lists the fields that differ, or all of them where only one side is known. Where a thing is new, what it lacks is no news.
-func (q *Request) auditChanges(r *fleet.AuditRecord) ([]auditChange, bool) {
+// auditChanges lists the fields that differ, or all of them where only one side is known. Where a thing is new, what it lacks is no news, and
+// its own id is said nowhere: the entry links to it.
+func (q *Request) auditChanges(r *fleet.AuditRecord, names *auditNames) ([]auditChange, bool) {
 	before, isMap := fieldsOf(r.Before)
 	after, alsoMap := fieldsOf(r.After)
 	both := len(before) > 0 && len(after) > 0
+	if r.Verb == "assign" || r.Verb == "unassign" {
+		c := auditChange{Field: q.T("audit.assigned"), Before: names.bits(q.auditAssignments(r.Before)), After: names.bits(q.auditAssignments(r.After))}
+		return []auditChange{c}, len(c.Before) > 0
+	}
 	if !isMap || !alsoMap {
-		return []auditChange{{Field: q.T("audit.field"), Before: q.auditValue("", r.Before), After: q.auditValue("", r.After)}}, both
+		return []auditChange{{Field: q.T("audit.field"), Before: names.bits(q.auditValue("", r.Before)), After: names.bits(q.auditValue("", r.After))}}, both
 	}
 	var out []auditChange
 	for _, name := range namesOf(before, after) {
-		if name == "version" || (both && bytes.Equal(before[name], after[name])) {
+		if name == "version" || name == "id" || (both && bytes.Equal(before[name], after[name])) {
 			continue
 		}
 		if _, was := before[name]; !was && bytes.Equal(after[name], []byte("false")) {
 			continue
 		}
-		c := auditChange{Field: q.auditField(name), Before: q.auditValue(name, before[name]), After: q.auditValue(name, after[name])}
-		if c.Before != "" || c.After != "" {
+		c := auditChange{Field: q.auditField(name), Before: names.bits(q.auditValue(name, before[name])), After: names.bits(q.auditValue(name, after[name]))}
+		if len(c.Before)+len(c.After) > 0 {
 			out = append(out, c)
 		}
 	}
 	return out, both
+}
+
+// auditAssignments writes to whom a profile is assigned, one a line; groups by their ids.
+func (q *Request) auditAssignments(raw json.RawMessage) string {
+	var list []fleet.Assignment
+	if len(raw) > 0 && json.Unmarshal(raw, &list) != nil {
+		return prettyJSON(raw)
+	}
+	var out []string
+	for _, a := range list {
+		to := string(a.Group)
+		if key := "assign." + a.To; a.Group == "" && q.Words.Has(key) {
+			to = q.T(key)
+		}
+		if a.Exclude {
+			to = q.T("audit.excluded", "to", to)
+		}
+		out = append(out, to)
+	}
+	return strings.Join(out, "\n")
 }
 
 // auditField names a field; one without words is shown as it is stored.

@@ -52,32 +52,6 @@ type enrolPage struct {
 	Return    string // the app of Windows that opened the page in its window, to be given the token; else ""
 }
 
-// collected is one line of the list of what is collected, and collectedPart the
-// lines of one category.
-type (
-	collected     struct{ What, Why string }
-	collectedPart struct {
-		Category string
-		Facts    []collected
-	}
-)
-
-// collectedBy puts what is collected under its categories, in the register's order.
-func (q *Request) collectedBy(facts []fleet.FactDeclaration) []collectedPart {
-	var parts []collectedPart
-	at := map[fleet.Category]int{}
-	for _, d := range facts {
-		i, seen := at[d.Category]
-		if !seen {
-			i = len(parts)
-			at[d.Category] = i
-			parts = append(parts, collectedPart{Category: q.T("category." + string(d.Category))})
-		}
-		parts[i].Facts = append(parts[i].Facts, collected{What: q.personFactName(d.Key), Why: q.T(d.Why)})
-	}
-	return parts
-}
-
 func deviceWord(p fleet.Platform) string {
 	switch p {
 	case fleet.IOS:

@@ -80,7 +80,7 @@ func (u *UI) overview(q *Request) error {
 	}
 	page.Calm = q.T("overview.calm")
 	page.Figures = q.figures(counts)
-	page.CheckIns = q.checkInChart(counts.CheckIns)
+	page.CheckIns = q.checkInChart(counts)
 	page.Platform, page.State, page.Profiles = q.platformChart(counts), q.stateChart(counts), q.statusChart(counts)
 	if page.Expiry, err = q.expiryChart(); err != nil {
 		return err
@@ -130,10 +130,6 @@ func (q *Request) figures(c *fleet.Counts) []figureView {
 	out := []figureView{{c.Devices, q.Words.N("overview.figure.devices", c.Devices, nil), "/devices"}}
 	if q.Actor.May(fleet.PeopleRead) && q.Actor.AllTags {
 		out = append(out, figureView{c.People, q.Words.N("overview.figure.people", c.People, nil), "/people"})
-	}
-	if q.Actor.AllTags && len(c.CheckIns) > 0 {
-		today := c.CheckIns[len(c.CheckIns)-1].N
-		out = append(out, figureView{today, q.T("overview.figure.today"), "/devices?sort=last-seen"})
 	}
 	if q.Actor.May(fleet.ProfilesRead) {
 		open := c.Statuses[fleet.StatusPending] + c.Statuses[fleet.StatusRemoving]

@@ -9,8 +9,10 @@ import (
 )
 
 // checkInChart is nil for who does not see all devices: check-ins are counted
-// for the whole organisation.
-func (q *Request) checkInChart(days []fleet.DayCount) *BarChart {
+// for the whole organisation. A day counts what called on it, also what has left
+// the list since.
+func (q *Request) checkInChart(counts *fleet.Counts) *BarChart {
+	days := counts.CheckIns
 	if len(days) == 0 {
 		return nil
 	}
@@ -24,6 +26,9 @@ func (q *Request) checkInChart(days []fleet.DayCount) *BarChart {
 	c.TopWord = q.Words.Number(int64(most))
 	today := days[len(days)-1].N
 	c.Summary = q.Words.N("overview.checkins.today", today, nil)
+	if today > counts.Devices {
+		c.Summary = q.Words.N("overview.checkins.today.left", today, nil)
+	}
 	if sum == 0 {
 		c.Summary = q.T("overview.checkins.none")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ func settingValues(d fleet.Declaration, form Form) fleet.Values {
 		switch fd.Kind {
 		case fleet.KindBool:
 			v[fd.Key] = text != ""
-		case fleet.KindNumber, fleet.KindDays, fleet.KindPort:
+		case fleet.KindNumber, fleet.KindDays, fleet.KindHour, fleet.KindPort:
 			if text == "" {
 				if fd.Required && v.Counts(d, fd) {
 					v[fd.Key] = ""
@@ -236,6 +237,11 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 		if fd.Kind == fleet.KindPort {
 			f.Min, f.Max = "1", "65535"
 		}
+	case fleet.KindHour:
+		f.Type, f.Required = "select", fd.Required || fd.Default != nil
+		for n := fd.Min; n <= fd.Max; n++ {
+			f.Options = append(f.Options, Option{Value: strconv.Itoa(n), Word: saysHour(n)})
+		}
 	case fleet.KindChoice:
 		f.Type = "choices"
 	case fleet.KindCertificate:
@@ -302,6 +308,9 @@ func (q *Request) saysOption(t fleet.ProfileType, fd fleet.Field, o string) stri
 	}
 	return o
 }
+
+// saysHour writes a full hour as a clock shows it.
+func saysHour(n int) string { return fmt.Sprintf("%02d:00", n) }
 
 // saysWhen is a field's condition in words.
 func (q *Request) saysWhen(d fleet.Declaration, fd fleet.Field) string {
@@ -434,6 +443,10 @@ func (q *Request) saysSetting(t fleet.ProfileType, fd fleet.Field, x any, links 
 		return q.T("words.no"), nil
 	case fleet.KindChoice:
 		return q.saysOption(t, fd, text), nil
+	case fleet.KindHour:
+		if n, err := strconv.Atoi(text); err == nil {
+			return saysHour(n), nil
+		}
 	case fleet.KindNumber, fleet.KindDays:
 		if text == "0" && q.Words.Has(word+".zero") {
 			return q.T(word + ".zero"), nil

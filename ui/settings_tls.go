@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"muster/appliance/fleet"
 )
@@ -21,6 +24,7 @@ func (u *UI) tlsRoutes() {
 	u.admin("GET /settings/tls", u.tls)
 	u.admin("POST /settings/tls", u.saveTLS)
 	u.admin("POST /settings/tls/try", u.tryTLS)
+	u.admin("POST /settings/tls/names", u.addTLSName)
 }
 
 type tlsPage struct {
@@ -36,6 +40,9 @@ type tlsPage struct {
 	Addresses []FactLine
 	Try       bool   // there is an authority to ask
 	CutsOff   string // the change must be confirmed, and why
+	Host      string // of the public address
+	Windows   string // the name that Windows looks for when a person types an address of the administrator's own mail domain; "" = none
+	Named     bool   // it is among the names
 }
 
 // servedRow is the certificate in use for one name.
@@ -53,10 +60,15 @@ func (u *UI) tls(q *Request) error {
 	if err != nil {
 		return err
 	}
-	return u.showTLS(q, http.StatusOK, Form{Values: url.Values{
+	return u.showTLS(q, http.StatusOK, tlsForm(s), "")
+}
+
+// tlsForm is the form as it stands when nobody has typed anything.
+func tlsForm(s fleet.ServerTLS) Form {
+	return Form{Values: url.Values{
 		"mode": {string(s.Mode)}, "directory": {s.Directory}, "mail": {s.Mail}, "roots": {s.Roots}, "eab_key_id": {s.EABKeyID},
-		"cert_file": {s.CertFile}, "key_file": {s.KeyFile}, "version": {strconv.Itoa(s.Version)},
-	}}, "")
+		"cert_file": {s.CertFile}, "key_file": {s.KeyFile}, "names": {strings.Join(s.Names, "\n")}, "version": {strconv.Itoa(s.Version)},
+	}}
 }
 
 func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
@@ -76,6 +88,12 @@ func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
 		{Name: q.T("settings.url"), Value: settings.URL, Hint: q.T("settings.url.hint")},
 		{Name: q.T("settings.device_url"), Value: settings.DeviceURL, Hint: q.T("settings.device_url.hint")},
 	}
+	if at, err := url.Parse(settings.URL); err == nil {
+		page.Host = at.Hostname()
+	}
+	if page.Windows = windowsLooksFor(q.Admin); page.Windows != "" {
+		page.Named = page.Windows == page.Host || slices.Contains(s.Names, page.Windows)
+	}
 	for _, c := range served {
 		page.Served = append(page.Served, q.servedRow(c, s.Mode))
 	}
@@ -93,7 +111,7 @@ func (q *Request) servedRow(c fleet.ServerCertificate, wanted fleet.TLSMode) ser
 	switch {
 	case c.Problem != nil:
 		row.Trouble, row.TroubleLevel = q.Say(*c.Problem), Warn
-		if c.Source != wanted {
+		if c.Source != wanted && !c.Further {
 			row.TroubleLevel = Bad
 		}
 		if key := "todo." + c.Problem.Code; q.Words.Has(key) {
@@ -138,7 +156,7 @@ func (u *UI) saveTLS(q *Request) error {
 	_, err = u.fleet.SaveServerTLS(q.Context(), q.Actor, fleet.ServerTLS{
 		Mode: fleet.TLSMode(form.Value("mode")), CertFile: in.CertFile, KeyFile: in.KeyFile, Chain: in.Chain, Key: in.Key, Directory: form.Value("directory"),
 		Mail: form.Value("mail"), Roots: form.Value("roots"), EABKeyID: form.Value("eab_key_id"), EABKey: form.Value("eab_key"),
-		Confirmed: form.Value("confirmed") != "", Version: version,
+		Confirmed: form.Value("confirmed") != "", Names: strings.FieldsFunc(form.Value("names"), betweenNames), Version: version,
 	})
 	if err != nil {
 		var refusal *fleet.Refusal
@@ -150,7 +168,47 @@ func (u *UI) saveTLS(q *Request) error {
 		}
 		return err
 	}
-	if fleet.TLSMode(form.Value("mode")) == fleet.TLSACME {
+	return q.tlsSaved(fleet.TLSMode(form.Value("mode")))
+}
+
+// betweenNames separates host names however they are written down.
+func betweenNames(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' }
+
+// windowsLooksFor is the host at which a PC looks for its management when a person types nothing but an e-mail address (MS-MDE2), taken for
+// an address as the administrator has one.
+func windowsLooksFor(admin *fleet.Admin) string {
+	if admin == nil {
+		return ""
+	}
+	_, domain, ok := strings.Cut(admin.Mail, "@")
+	if !ok {
+		return ""
+	}
+	return "enterpriseenrollment." + strings.ToLower(domain)
+}
+
+// addTLSName adds the name that Windows looks for to the settings as they are kept.
+func (u *UI) addTLSName(q *Request) error {
+	s, _, err := u.fleet.ServerTLS(q.Context(), q.Actor)
+	if err != nil {
+		return err
+	}
+	if name := windowsLooksFor(q.Admin); name != "" {
+		s.Names = append(s.Names, name)
+	}
+	if _, err := u.fleet.SaveServerTLS(q.Context(), q.Actor, s); err != nil {
+		form := tlsForm(s)
+		if q.Refused(&form, err) {
+			return u.showTLS(q, http.StatusUnprocessableEntity, form, "")
+		}
+		return err
+	}
+	return q.tlsSaved(s.Mode)
+}
+
+// tlsSaved leads back to the page, which shows what comes of it.
+func (q *Request) tlsSaved(mode fleet.TLSMode) error {
+	if mode == fleet.TLSACME {
 		q.Flash(Busy, "tls.saved.acme")
 	} else {
 		q.Flash(Good, "tls.saved")

@@ -1,6 +1,7 @@
 package android
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -14,8 +15,11 @@ const unitPolicy = "policy"
 // Marker is what reading back gives when a unit's version is on the device.
 func (a *Android) Marker(u fleet.Unit) string { return u.Version }
 
-// RendersFrame says that a policy also tells what may be reported, and what the device does by itself.
-func (a *Android) RendersFrame(*fleet.Device) bool { return true }
+// FrameOf: a policy also tells what may be reported, and what the device does by itself.
+func (a *Android) FrameOf(_ *fleet.Unit, fr *fleet.Frame) *fleet.Frame { return fr }
+
+// FrameUnits are none besides the policy.
+func (a *Android) FrameUnits(*fleet.Device, *fleet.Frame) []fleet.Unit { return nil }
 
 // Compose puts all that is wanted of a device into its policy. There is one even where no profile is wanted.
 func (a *Android) Compose(_ *fleet.Device, wanted []*fleet.Profile) []fleet.Unit {
@@ -42,6 +46,22 @@ func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return appApplies(p.Values(), t)
 	}
 	return true, fleet.Reason{}
+}
+
+// AppsOf names the app that a profile brings. That of a web link is its browser's.
+func (a *Android) AppsOf(p *fleet.Profile) []string {
+	v := p.Values()
+	switch p.Type {
+	case fleet.TypeApp:
+		if v.String("kind") == fleet.AppPlay && v.String("install") != "blocked" {
+			return []string{v.String("package")}
+		}
+	case fleet.TypeEmail:
+		return []string{cmp.Or(mailApps[v.String("android_app")], appGmail)}
+	case fleet.TypeKiosk:
+		return []string{v.String("app")}
+	}
+	return nil
 }
 
 // RemovesWhole says that the end of management takes everything with it: the work profile goes as one, and so does a device that is reset.

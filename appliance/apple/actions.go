@@ -69,6 +69,9 @@ func (a *Apple) Lifetime(t fleet.ActionType) time.Duration {
 	return 0 // retire, wipe, delete: until proved
 }
 
+// RenewsLate: a device signs with its identity after its end too, and takes the enrolment profile again, with which it makes a new one.
+func (a *Apple) RenewsLate() bool { return true }
+
 // Queries that a device should have answered lately. Whether a fact may be taken is fleet's to say; a right that a
 // personal enrolment lacks would only earn an error.
 func (a *Apple) Queries(d *fleet.Device) []fleet.QueryKind {

@@ -23,6 +23,9 @@ func (a *Apple) checkIn(ctx context.Context, c fleet.Contact, msg dict) (reply, 
 		return reply{}, bad("no UDID", nil)
 	}
 	kind := msg.text("MessageType")
+	if c.Identity.Late && kind != "TokenUpdate" && kind != "CheckOut" {
+		return reply{}, fleet.ErrIdentity // an identity that has ended fetches its renewal, and no secrets
+	}
 	if kind == "Authenticate" {
 		return a.authenticate(ctx, c, msg, hardware)
 	}

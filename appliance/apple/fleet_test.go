@@ -533,9 +533,65 @@ func TestRenewal(t *testing.T) {
 	if got := old.command("Status", "Idle"); got.status != 400 {
 		t.Errorf("the old identity is answered %d, want 400", got.status)
 	}
+	drawer := w.invite(fleet.IOS, fleet.Corporate, "UDID-IPHONE-IN-A-DRAWER")
+	drawer.run()
+	ended := *drawer.wire
 	w.later.Store(int64(500 * 24 * time.Hour))
 	if got := g.run(); got != 200 {
 		t.Errorf("after the first identity's end: %d", got)
+	}
+	// An identity whose time is over fetches its renewal and nothing else, and then is worth nothing.
+	w.later.Store(int64((330 + 365 + 300) * 24 * time.Hour))
+	d := w.device(drawer.udid)
+	if _, err := w.fleet.Act(context.Background(), w.admin, d.ID, fleet.ActLock, fleet.ActionOptions{}, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"Authenticate", "GetBootstrapToken", "SetBootstrapToken", "DeclarativeManagement"} {
+		if got := drawer.checkIn("MessageType", kind, "Topic", testTopic, "Endpoint", "tokens"); got.status != 400 {
+			t.Errorf("%s with an identity that has ended: %d, want 400", kind, got.status)
+		}
+	}
+	drawer.refuse["InstallProfile"] = []map[string]any{{"ErrorDomain": "MCSCEPErrorDomain", "ErrorCode": 22005}}
+	drawer.seen = nil
+	if got := drawer.run(); got != 200 || !slices.Equal(drawer.seen, []string{"InstallProfile"}) {
+		t.Errorf("after its identity's end: %d, told %v, want the renewal alone", got, drawer.seen)
+	}
+	w.later.Add(int64(25 * time.Hour))
+	drawer.run()
+	if bytes.Equal(drawer.id.Certificate[0], ended.id.Certificate[0]) {
+		t.Fatalf("not renewed; was told %v", drawer.seen)
+	}
+	if drawer.run() != 200 || !slices.Contains(drawer.seen, "DeviceLock") {
+		t.Errorf("with the new identity it was told %v", drawer.seen)
+	}
+	if got := ended.command("Status", "Idle"); got.status != 400 {
+		t.Errorf("the ended identity, once the new one was seen, is answered %d, want 400", got.status)
+	}
+}
+
+// TestLongEndedIdentity shows that an identity fetches a removal after its end too, does not speak for its device for ever, and does so before its
+// beginning, which our own clock gave it.
+func TestLongEndedIdentity(t *testing.T) {
+	w := newWorld(t)
+	g, gone := w.invite(fleet.IOS, fleet.Corporate, "UDID-LATE-1"), w.invite(fleet.IOS, fleet.Corporate, "UDID-LATE-2")
+	g.run()
+	gone.run()
+	w.later.Store(int64(400 * 24 * time.Hour))
+	d := w.device(g.udid)
+	if _, err := w.fleet.Act(context.Background(), w.admin, d.ID, fleet.ActRetire, fleet.ActionOptions{}, d.Name); err != nil {
+		t.Fatal(err)
+	}
+	if g.run(); !g.gone || w.device(g.udid).State != fleet.Retired {
+		t.Errorf("the removal was not fetched: told %v", g.seen)
+	}
+	w.later.Store(int64(2 * 366 * 24 * time.Hour))
+	if got := gone.command("Status", "Idle"); got.status != 400 {
+		t.Errorf("a year after its end the identity is answered %d, want 400", got.status)
+	}
+	future := w.invite(fleet.IOS, fleet.Corporate, "UDID-FUTURE")
+	w.later.Store(int64(500 * 24 * time.Hour))
+	if got := future.run(); got != 200 {
+		t.Errorf("issued by a clock that ran ahead, the identity is answered %d", got)
 	}
 }
 

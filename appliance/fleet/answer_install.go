@@ -40,6 +40,9 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 	}
 	u.Failed.Blames, u.Failed.Unfit = ans.Blames, ans.Unfit
 	u.back()
+	if err := f.frameEvent(tx, s, o.Step.Unit, "event.frame-failed", ans.Reason, ev); err != nil {
+		return err
+	}
 	return f.profileEvents(tx, s, blamed(o.Held, ans.Blames), "event.profile-failed", ans.Reason, ev)
 }
 

@@ -108,6 +108,9 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 		case u.Present != "" && holds(u.Present, idsOf(u.Profiles)):
 			if u.Confirmed.None() {
 				u.Failed = nil
+				if err := f.frameEvent(tx, s, &u.Unit, "event.frame-confirmed", Reason{}, ev); err != nil {
+					return err
+				}
 				if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
 					return err
 				}
@@ -193,6 +196,9 @@ func (f *Fleet) unitGone(tx store.Tx, s *situation, u *unitReport, ev Evidence) 
 		if err := f.endIdentity(tx, s, h.ID); err != nil {
 			return err
 		}
+	}
+	if err := f.frameEvent(tx, s, &u.Unit, "event.frame-gone", Reason{}, ev); err != nil {
+		return err
 	}
 	return f.profileEvents(tx, s, u.holds(), "event.profile-gone", Reason{}, ev)
 }

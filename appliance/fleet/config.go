@@ -9,7 +9,7 @@ import (
 	"muster/store"
 )
 
-// config is every profile with its assignments, as of one stamp. It is never changed after it was built.
+// config is every profile with its assignments, and every rule for sync expiry, as of one stamp. It is never changed after it was built.
 type config struct {
 	stamp    string
 	profiles []*Profile // in the order of delivery: by type, then by id (age)
@@ -18,10 +18,11 @@ type config struct {
 	uses     map[ProfileID][]string    // template variables a profile needs
 	refs     map[ProfileID][]ProfileID // profiles it refers to
 	to       map[ProfileID][]Assignment
-	grouped  bool // an assignment names a group
+	grouped  bool         // an assignment names a group
+	expiry   []*StaleRule // for sync expiry, those that are on
 }
 
-// configStamp changes with every write of a profile or an assignment, in the same transaction. It is a fresh ULID each time, so
+// configStamp changes with every write of a profile, an assignment or a rule for sync expiry, in the same transaction. It is a fresh ULID each time, so
 // that what was read inside a transaction that never committed can never be taken for what another one committed.
 type configStamp struct {
 	ID    string `json:"id"`
@@ -30,7 +31,7 @@ type configStamp struct {
 
 var configStamps = store.Define("cs", func(s *configStamp) string { return s.ID })
 
-// touchConfig must follow every write of a profile or an assignment.
+// touchConfig must follow every write of what a config holds.
 func touchConfig(tx store.Tx) error {
 	return configStamps.Put(tx, &configStamp{ID: "config", Stamp: store.NewID()})
 }
@@ -76,6 +77,15 @@ func readConfig(tx store.Tx, stamp string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = staleRules.Each(tx, store.Query{Index: "kind", Value: string(SyncExpiry)}, func(r *StaleRule) (bool, error) {
+		if !r.Off {
+			c.expiry = append(c.expiry, r)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	c.sort()
 	return c, nil
 }
@@ -116,6 +126,7 @@ func (c *config) clone() *config {
 	maps.Copy(n.uses, c.uses)
 	maps.Copy(n.refs, c.refs)
 	maps.Copy(n.to, c.to)
+	n.expiry = c.expiry
 	return n
 }
 

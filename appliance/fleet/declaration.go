@@ -21,6 +21,7 @@ const (
 	KindPort        = "port"   // 1 to 65535
 	KindNumber      = "number" // whole number within Min and Max
 	KindDays        = "days"   // as number; with Options only those
+	KindHour        = "hour"   // of the day by the device's clock: as number, 0 to 23
 	KindBool        = "bool"
 	KindChoice      = "choice"
 	KindCertificate = "certificate" // text: PEM, or DER in base64; kept as PEM
@@ -189,7 +190,7 @@ func (fd Field) check(x any, platforms []Platform, bad faults) (any, bool) {
 			bad.put(name, "input.type", "want", "bool")
 		}
 		return b, ok
-	case KindNumber, KindDays, KindPort:
+	case KindNumber, KindDays, KindHour, KindPort:
 		n, ok := wholeNumber(x)
 		if !ok {
 			bad.put(name, "input.type", "want", "number")

@@ -34,6 +34,6 @@ var (
 	ErrNoRecord = errors.New("fleet: certificate known, device unknown")
 	// ErrUnrecognized: removal of this enrolment is proved. Answer 403 com.apple.unrecognized.device.
 	ErrUnrecognized = errors.New("fleet: enrolment has ended")
-	// ErrIdentity: revoked, expired or belonging to another enrolment than the message names. Answer 400.
+	// ErrIdentity: revoked, ended (but see Identity.Late) or belonging to another enrolment than the message names. Answer 400.
 	ErrIdentity = errors.New("fleet: identity refused")
 )

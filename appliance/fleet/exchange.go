@@ -10,6 +10,7 @@ type Identity struct {
 	Device      DeviceID // empty before the first Authenticate
 	Fingerprint string
 	Serial      string
+	Late        bool // its time is over: Exchange hands out its renewal, or the removal that is under way, and nothing else
 }
 
 // Contact is one message of a device.
@@ -153,3 +154,6 @@ type Module interface {
 	// Removal is the C3 table's column for a target and action.
 	Removal(d *Device, t ActionType) []RemovalRow
 }
+
+// LateRenewer is what a Module is whose devices can be told to renew an identity that has ended already.
+type LateRenewer interface{ RenewsLate() bool }

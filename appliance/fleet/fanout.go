@@ -201,7 +201,7 @@ func (f *Fleet) reconsider(tx store.Tx, d *Device, c changeScope) error {
 	if err != nil {
 		return err
 	}
-	owed := s != nil && s.frame != nil && len(s.planInstalls()) > 0 // another frame shows in no row when no profile is wanted
+	owed := s != nil && s.owesFrame()
 	if !owed && slices.EqualFunc(before, after, func(x, y *delivery) bool {
 		return x.Profile == y.Profile && x.Status == y.Status && x.Revision == y.Revision
 	}) {

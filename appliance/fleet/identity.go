@@ -75,7 +75,7 @@ func (c *identityCache) forget(e EnrolmentID) {
 }
 
 // Identify checks chain, binding and revocation of a certificate, per request, resumed TLS sessions included; cached. The first use of a
-// renewed identity ends the older one.
+// renewed identity ends the older one. One whose time is over is Late: see there.
 // Errors: ErrForeign, ErrNoRecord, ErrUnrecognized, ErrIdentity.
 func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity, error) {
 	if cert == nil || !f.pki.Genuine(cert) {
@@ -91,8 +91,10 @@ func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity
 	var id *Identity
 	var c *pki.Certificate
 	err := f.db.View(ctx, func(tx store.Tx) (err error) {
-		id, c, err = f.identify(tx, fp, now)
-		return err
+		if id, c, err = f.identify(tx, fp); err != nil || now.Before(c.NotAfter) {
+			return err
+		}
+		return f.late(tx, id, c, now)
 	})
 	if errors.Is(err, ErrNoRecord) {
 		if err := f.noteStranger(ctx, fp, cert, c, now); err != nil {
@@ -102,6 +104,9 @@ func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity
 	}
 	if err != nil {
 		return nil, err
+	}
+	if id.Late {
+		return id, nil
 	}
 	if c.FirstSeen.IsZero() {
 		if err := f.db.Update(ctx, func(tx store.Tx) error { return f.firstUse(tx, id, now) }); err != nil {
@@ -113,7 +118,9 @@ func (f *Fleet) Identify(ctx context.Context, cert *x509.Certificate) (*Identity
 	return id, nil
 }
 
-func (f *Fleet) identify(tx store.Tx, fp string, now time.Time) (*Identity, *pki.Certificate, error) {
+// identify says whose a certificate is. Its beginning is not looked at: it is what our own clock said when it was issued, and a clock that ran ahead
+// then must not cost a device its management.
+func (f *Fleet) identify(tx store.Tx, fp string) (*Identity, *pki.Certificate, error) {
 	c, err := f.pki.Certificate(tx, fp)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, ErrNoRecord
@@ -131,7 +138,7 @@ func (f *Fleet) identify(tx store.Tx, fp string, now time.Time) (*Identity, *pki
 	if gone {
 		return nil, c, ErrUnrecognized
 	}
-	if c.Revoked() || !c.ValidAt(now) {
+	if c.Revoked() {
 		return nil, c, ErrIdentity
 	}
 	e, err := enrolments.Get(tx, c.Binding.Enrolment)
@@ -156,6 +163,33 @@ func (f *Fleet) identify(tx store.Tx, fp string, now time.Time) (*Identity, *pki
 		return nil, c, ErrIdentity
 	}
 	return id, c, nil
+}
+
+// lateMost is how long after its end an identity still fetches its renewal.
+const lateMost = 365 * 24 * time.Hour
+
+// late lets an identity whose time is over speak for its device all the same, where the platform's devices renew theirs when we tell them to: one that
+// lay in a drawer for months would otherwise have to be enrolled anew. It must be the very identity that the device used last.
+func (f *Fleet) late(tx store.Tx, id *Identity, c *pki.Certificate, now time.Time) error {
+	if id.Device == "" || !now.Before(c.NotAfter.Add(lateMost)) {
+		return ErrIdentity
+	}
+	d, err := devices.Get(tx, string(id.Device))
+	if err != nil {
+		return err
+	}
+	if m, ok := f.modules[d.Platform].(LateRenewer); !ok || !m.RenewsLate() {
+		return ErrIdentity
+	}
+	rep, err := reportOf(tx, d)
+	if err != nil {
+		return err
+	}
+	if rep.Identity.Fingerprint != id.Fingerprint {
+		return ErrIdentity
+	}
+	id.Late = true
+	return nil
 }
 
 // firstUse marks an identity as seen, which revokes the one before it, and notes it in the device's report.

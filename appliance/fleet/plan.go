@@ -16,9 +16,10 @@ type situation struct {
 	config   *config    // of which the profiles are
 	profiles []*Profile // that apply, in a stable order
 	unfit    []Unfit
-	units    []Unit    // what is wanted, versioned; blocked profiles are left out
-	parts    []part    // what units were composed of
-	frame    *Frame    // nil where the platform does not render it
+	units    []Unit // what is wanted, versioned; blocked profiles are left out
+	parts    []part // what units were composed of
+	frame    *Frame // nil where the platform does not render it
+	frames   RendersFrame
 	actions  []*Action // open, the oldest first
 	wakes    map[Channel]*Wake
 	outage   *outage // of its push service; not for what is stored, since it ends without a word to the devices
@@ -66,6 +67,9 @@ func plan(s *situation) []difference {
 	case Retiring:
 		return s.released(s.planRetire())
 	case Managed:
+		if !s.resets().IsZero() {
+			return nil
+		}
 		return slices.Concat(s.planActions(), s.planIdentity(), s.planRemovals(), s.planInstalls(), s.planQueries())
 	}
 	return nil
@@ -151,7 +155,7 @@ func (s *situation) planRetire() []difference {
 		units := s.rep.Channels[ch].held()
 		slices.SortFunc(units, func(a, b *unitReport) int { return b.Seq - a.Seq })
 		for _, u := range units {
-			if u.stays() {
+			if u.stays() || s.frameUnit(&u.Unit) { // what a device was told of its frame ends with management
 				continue
 			}
 			unit := u.Unit
@@ -313,9 +317,10 @@ func (s *situation) planQueries() []difference {
 	var out []difference
 	for _, ch := range s.rep.channels() {
 		rep := s.rep.Channels[ch]
-		if ch != DeviceChannel && rep.wantsReadBack() {
+		q := rep.Queries[QueryProfiles]
+		if ch != DeviceChannel && (rep.wantsReadBack() || q != nil && q.Wanted) {
 			var f *failure
-			if q := rep.Queries[QueryProfiles]; q != nil {
+			if q != nil {
 				f = q.Failed
 			}
 			out = append(out, s.differ(ch, Step{Kind: StepQuery, Query: QueryProfiles}, f))
@@ -373,6 +378,7 @@ func (s *situation) horizon(ch Channel, diffs []difference) time.Time {
 	if s.device.State != Managed {
 		return next
 	}
+	add(s.resets())
 	for _, b := range s.rep.Blocked {
 		add(b.Next)
 	}

@@ -8,7 +8,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,27 +32,29 @@ func TLSModes() []TLSMode { return []TLSMode{TLSInternal, TLSACME, TLSFiles} }
 
 // ServerTLS is how our own server gets its certificate. Given as flags it is Locked.
 type ServerTLS struct {
-	Mode      TLSMode `json:"mode"`
-	CertFile  string  `json:"cert_file,omitempty"` // chain, PEM; a path on the server
-	KeyFile   string  `json:"key_file,omitempty"`
-	Chain     string  `json:"chain,omitempty"`      // PEM, given instead of the two files
-	Key       string  `json:"key,omitempty"`        // PEM, of the chain; taken, never shown. Empty with the chain that is kept: its key is kept too
-	KeySet    bool    `json:"key_set,omitempty"`    // a key is kept
-	Directory string  `json:"directory,omitempty"`  // address of the ACME directory
-	Mail      string  `json:"mail,omitempty"`       // the authority writes there; may be empty
-	Roots     string  `json:"roots,omitempty"`      // PEM; of an authority that systems do not know. Devices that enrol are told to trust them
-	EABKeyID  string  `json:"eab_key_id,omitempty"` // external account binding (RFC 8555, 7.3.4)
-	EABKey    string  `json:"eab_key,omitempty"`    // base64url; taken, never shown
-	EABSet    bool    `json:"eab_set,omitempty"`    // a key is kept
-	Confirmed bool    `json:"confirmed,omitempty"`  // taken: devices that do not trust the new certificate may be cut off
-	Locked    bool    `json:"locked,omitempty"`
-	Version   int     `json:"version"`
+	Mode      TLSMode  `json:"mode"`
+	CertFile  string   `json:"cert_file,omitempty"` // chain, PEM; a path on the server
+	KeyFile   string   `json:"key_file,omitempty"`
+	Chain     string   `json:"chain,omitempty"`      // PEM, given instead of the two files
+	Key       string   `json:"key,omitempty"`        // PEM, of the chain; taken, never shown. Empty with the chain that is kept: its key is kept too
+	KeySet    bool     `json:"key_set,omitempty"`    // a key is kept
+	Directory string   `json:"directory,omitempty"`  // address of the ACME directory
+	Mail      string   `json:"mail,omitempty"`       // the authority writes there; may be empty
+	Roots     string   `json:"roots,omitempty"`      // PEM; of an authority that systems do not know. Devices that enrol are told to trust them
+	EABKeyID  string   `json:"eab_key_id,omitempty"` // external account binding (RFC 8555, 7.3.4)
+	EABKey    string   `json:"eab_key,omitempty"`    // base64url; taken, never shown
+	EABSet    bool     `json:"eab_set,omitempty"`    // a key is kept
+	Names     []string `json:"names,omitempty"`      // host names beside those of the two addresses that the server has a certificate for as well
+	Confirmed bool     `json:"confirmed,omitempty"`  // taken: devices that do not trust the new certificate may be cut off
+	Locked    bool     `json:"locked,omitempty"`
+	Version   int      `json:"version"`
 }
 
 // ServerCertificate is the certificate in use for one name of the server.
 type ServerCertificate struct {
 	Name        string    `json:"name"`
-	Source      TLSMode   `json:"source"` // where this one came from: after a change of mode the old one serves until the new one is there
+	Further     bool      `json:"further,omitempty"` // a name from the settings, not that of an address
+	Source      TLSMode   `json:"source"`            // where this one came from: after a change of mode the old one serves until the new one is there
 	Issuer      string    `json:"issuer"`
 	Fingerprint string    `json:"fingerprint"`
 	NotBefore   time.Time `json:"not_before,omitzero"`
@@ -300,7 +304,19 @@ func (s ServerTLS) trimmed() ServerTLS {
 	s.Chain = strings.ReplaceAll(s.Chain, "\r\n", "\n")
 	s.Key = strings.ReplaceAll(s.Key, "\r\n", "\n")
 	s.EABKey = strings.TrimRight(s.EABKey, "=")
+	s.Names = serverNames(s.Names)
 	return s
+}
+
+// serverNames brings host names into the form that is kept: in small letters, each once, in the order given.
+func serverNames(given []string) (names []string) {
+	for _, n := range given {
+		n = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(n)), ".")
+		if n != "" && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // checkServerTLS says what is wrong with settings without looking at files or asking anyone.
@@ -311,6 +327,14 @@ func checkServerTLS(s *ServerTLS) faults {
 		modes = append(modes, string(m))
 	}
 	bad.oneOf("mode", string(s.Mode), modes)
+	if len(s.Names) > mostServerNames {
+		bad.put("names", "input.too-many", "most", strconv.Itoa(mostServerNames))
+	}
+	for _, n := range s.Names {
+		if !IsServerName(n) {
+			bad.put("names", "tls.name", "value", clip(n, 60))
+		}
+	}
 	switch s.Mode {
 	case TLSFiles:
 		if s.Chain != "" || s.Key != "" {
@@ -344,6 +368,16 @@ func checkServerTLS(s *ServerTLS) faults {
 	}
 	return bad
 }
+
+// IsServerName says whether a certificate can be had for a host name. One of a single label is nobody's alone, and no authority certifies an
+// underscore (CA/Browser Forum, ballot SC12).
+func IsServerName(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err != nil && isHost(s) && strings.Contains(s, ".") && !strings.Contains(s, "_")
+}
+
+// mostServerNames is how many further names a server may have: each is a certificate of its own that has to be kept.
+const mostServerNames = 20
 
 // Valid says whether settings given as flags can be meant.
 func (s ServerTLS) Valid() error { return checkServerTLS(&s).refuse("settings.invalid") }

@@ -60,6 +60,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 	if m, ok := module.(RemovesWhole); ok {
 		s.whole = m.RemovesWhole(d)
 	}
+	s.frames, _ = module.(RendersFrame)
 	var err error
 	if s.settings, err = f.settings(tx); err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (f *Fleet) situate(tx store.Tx, d *Device, rep *reported, compare bool) (*s
 	if err := f.dueCertificates(tx, s); err != nil {
 		return nil, err
 	}
-	if f.framed(d) {
+	if s.frames != nil {
 		if s.frame, err = f.frame(tx, d); err != nil {
 			return nil, err
 		}
@@ -222,6 +223,9 @@ func (s *situation) compose(m Module) {
 		list[i], byID[x.profile.ID] = x.profile, x.profile
 	}
 	units := m.Compose(s.device, list)
+	if s.frames != nil {
+		units = append(units, s.frames.FrameUnits(s.device, s.frame)...)
+	}
 	for i := range units {
 		if units[i].Channel == "" {
 			units[i].Channel = DeviceChannel
@@ -246,7 +250,7 @@ func (s *situation) version(u *Unit, byID map[ProfileID]*Profile) string {
 		Parts   []part
 		Person  []string
 		Frame   *Frame `json:",omitempty"`
-	}{Key: u.Key, Channel: u.Channel, Frame: s.frame}
+	}{Key: u.Key, Channel: u.Channel, Frame: s.frameOf(u)}
 	personal := false
 	for _, id := range u.Profiles {
 		x := part{ID: id}

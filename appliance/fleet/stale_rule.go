@@ -226,10 +226,8 @@ func (f *Fleet) saveStaleRule(ctx context.Context, a Actor, id StaleRuleID, in S
 			return nil, fmt.Errorf("save rule: %w", err)
 		}
 		f.publish(tx, "rule", string(r.ID))
-		if r.Kind == SyncExpiry {
-			if err := f.frameChanged(tx); err != nil {
-				return nil, err
-			}
+		if err := f.expiryChanged(tx, &r); err != nil {
+			return nil, err
 		}
 		return &r, f.recordSave(tx, a, "rule/"+string(r.ID), r.Name, nil, before, &r)
 	})
@@ -252,10 +250,8 @@ func (f *Fleet) DeleteStaleRule(ctx context.Context, a Actor, id StaleRuleID) er
 			return err
 		}
 		f.publish(tx, "rule", string(id))
-		if r.Kind == SyncExpiry {
-			if err := f.frameChanged(tx); err != nil {
-				return err
-			}
+		if err := f.expiryChanged(tx, r); err != nil {
+			return err
 		}
 		return f.record(tx, a, "delete", "rule/"+string(id), r.Name, nil, r, nil)
 	})

@@ -10,19 +10,32 @@ import (
 // Where a rule acts: by the server, always, and on the device where its platform has something for it.
 
 // expiry of a device: the strictest rules that would withdraw access from it.
-func (f *Fleet) expiry(tx store.Tx, d *Device) (Expiry, error) {
+func (f *Fleet) expiry(tx store.Tx, c *config, d *Device) (Expiry, error) {
 	var x Expiry
-	err := staleRules.Each(tx, store.Query{Index: "kind", Value: string(SyncExpiry)}, func(r *StaleRule) (bool, error) {
-		if r.Off || slices.ContainsFunc(r.ExcludeTags, func(t Tag) bool { return slices.Contains(d.Tags, t) }) {
-			return true, nil
+	for _, r := range c.expiry {
+		if slices.ContainsFunc(r.ExcludeTags, func(t Tag) bool { return slices.Contains(d.Tags, t) }) {
+			continue
 		}
 		covered, err := f.covers(tx, r, d)
+		if err != nil {
+			return x, err
+		}
 		if covered {
 			x = x.with(r)
 		}
-		return true, err
-	})
-	return x, err
+	}
+	return x, nil
+}
+
+// expiryChanged follows every write of a rule: what devices do of sync expiry by themselves may be another thing now.
+func (f *Fleet) expiryChanged(tx store.Tx, r *StaleRule) error {
+	if r.Kind != SyncExpiry {
+		return nil
+	}
+	if err := touchConfig(tx); err != nil {
+		return err
+	}
+	return f.frameChanged(tx)
 }
 
 // with is the expiry when one more rule counts.

@@ -82,8 +82,8 @@ func kioskDeclaration() Declaration {
 			{Key: "navigation", Kind: KindChoice, Default: "home", Required: true, Options: []string{"all", "home", "none"}, Group: "screen"},
 			{Key: "settings_app", Kind: KindBool, Default: false, Group: "screen"},
 			// System updates are installed between these hours of the device's clock: an app in front never lets them in by itself.
-			{Key: "update_from", Kind: KindNumber, Default: 2, Min: 0, Max: 23, Group: "updates"},
-			{Key: "update_until", Kind: KindNumber, Default: 4, Min: 0, Max: 23, Group: "updates"},
+			{Key: "update_from", Kind: KindHour, Default: 2, Min: 0, Max: 23, Group: "updates"},
+			{Key: "update_until", Kind: KindHour, Default: 4, Min: 0, Max: 23, Group: "updates"},
 		},
 	}
 }

@@ -28,6 +28,8 @@ var warnings = []Warning{
 	{Code: "need.tls-limited", Args: []string{"name", "ca", "why"}, Link: "/settings/tls"},
 	{Code: "need.tls-files", Args: []string{"file", "why"}, Link: "/settings/tls"},
 	{Code: "need.tls-name", Args: []string{"name"}, Link: "/settings/tls"},
+	{Code: "need.tls-name-own", Args: []string{"name"}, Link: "/settings/tls"},
+	{Code: "need.tls-name-port", Args: []string{"name", "port"}, Link: "/settings/tls"},
 	{Code: "need.tls-chain", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unknown", Args: []string{"name"}, Link: "/settings/tls"},
 	{Code: "need.name-unreachable", Args: []string{"address", "family"}, Link: "/settings/tls"},
@@ -56,6 +58,7 @@ var warnings = []Warning{
 	{Code: "need.job-failed", Args: []string{"job", "at", "cause"}},
 	{Code: "need.rule-waits", Args: []string{"rule", "count", "covered", "share"}},
 	{Code: "need.devices-silent", Args: []string{"count", "days", "device"}, Link: "/devices?silent=14"},
+	{Code: "need.identities-end", Args: []string{"count", "days", "device"}, Link: "/certificates"},
 }
 
 // Warnings lists every kind of need that is declared.

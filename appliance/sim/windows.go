@@ -106,6 +106,9 @@ type pcAlert struct{ code, kind, format, source, data string }
 
 // NewWindows returns a PC fresh from its box: signed in, not enrolled.
 func NewWindows(o WindowsOptions) *Windows {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	if o.Minute <= 0 {
 		o.Minute = time.Minute
 	}

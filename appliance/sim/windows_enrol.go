@@ -377,7 +377,7 @@ func (d *Windows) join(p *provisioning, key *rsa.PrivateKey, f discovered, user 
 	m := &pcManagement{provider: p.app["PROVIDER-ID"], name: p.app["NAME"], addr: p.app["ADDR"], discovery: f.url, upn: user, kind: d.enrolmentType(),
 		deviceAuth: p.device, first: true, retries: number(p.app["CONNRETRYFREQ"], 3),
 		backoff: time.Duration(number(p.app["INITIALBACKOFFTIME"], 16000)) * time.Millisecond, maxBackoff: time.Duration(number(p.app["MAXBACKOFFTIME"], 86400000)) * time.Millisecond,
-		robo: p.renew["ROBOSupport"] == "true", renewPeriod: number(p.renew["RenewPeriod"], 42), retryInterval: number(p.renew["RetryInterval"], 7), since: now, lastContact: now}
+		robo: p.renew["ROBOSupport"] == "true", renewPeriod: number(p.renew["RenewPeriod"], 42), retryInterval: number(p.renew["RetryInterval"], 7), since: now, lastContact: d.o.Clock()}
 	if v := p.client["UPN"]; v != "" {
 		m.upn = v
 	}

@@ -17,8 +17,9 @@ type WindowsOptions struct {
 	Keys    *Keys          // where private keys come from; nil: each is generated when needed
 	KeyBits int            // least size of RSA keys; 0: what the server's policy asks for
 
-	Poll   time.Duration // pause between sessions; 0: the schedule that the server set in DMClient
-	Minute time.Duration // how long a minute of the server's schedules and back-offs lasts; 0: a minute
+	Poll   time.Duration    // pause between sessions; 0: the schedule that the server set in DMClient
+	Clock  func() time.Time // by which it counts days without contact; nil: time.Now
+	Minute time.Duration    // how long a minute of the server's schedules and back-offs lasts; 0: a minute
 
 	Code         string // invitation code that the person types when a sign-in page asks for one; blank: the last part of the link
 	UTF8Subject  bool   // the request's odd common name as UTF8String instead of PrintableString

@@ -102,7 +102,7 @@ func (l *pcLife) session(ctx context.Context) {
 	if err != nil && !errors.Is(err, ErrOffline) && ctx.Err() == nil {
 		d.log.Info("session gave up", "error", err)
 	}
-	d.loseContact(time.Now())
+	d.loseContact(d.o.Clock())
 	select {
 	case <-d.wake: // what this session itself brought about needs no other
 	default:

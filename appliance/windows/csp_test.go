@@ -12,7 +12,7 @@ import (
 
 // offeredFrom is the lowest build at which a document can be sent, where that is not the lowest that may enrol.
 var offeredFrom = map[string]int{
-	"wipe-protected": build1703, "wipe-kept": build1709, "wipe-cloud": build11H2, "wipe-cloud-kept": build11H2,
+	"wipe-protected": build1703, "wipe-kept": build1709, "lost-contact": build1709, "wipe-cloud": build11H2, "wipe-cloud-kept": build11H2,
 	"custom": anyBuild, "custom-user": anyBuild, // held against the build of the PC when it is rendered
 	"facts": anyBuild, // what a build does not have it answers with 404, which is no error there
 }

@@ -48,7 +48,7 @@ func ReasonCodes() map[string][]string {
 
 		"windows.sync": nil, "windows.lock.none": nil, "windows.clear-passcode.none": nil, "windows.restart": nil, "windows.restart.home": nil,
 		"windows.restart.old": nil, "windows.retire": nil, "windows.wipe": nil, "windows.wipe.personal": nil, "windows.delete": nil,
-		"windows.query": nil, "windows.query.personal": nil,
+		"windows.expiry": {"days"}, "windows.query": nil, "windows.query.personal": nil,
 
 		"windows.not-applicable.platform": {"platform"}, "windows.not-applicable.type": {"type"}, "windows.not-applicable.failed-attempts": nil,
 		"windows.not-applicable.mail-certificate": nil, "windows.not-applicable.mail-sign-in": nil, "windows.not-applicable.mail-host": {"host"},

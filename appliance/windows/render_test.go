@@ -68,7 +68,7 @@ func everything(t testing.TB) map[string]sending {
 	refs := map[fleet.ProfileID]*fleet.Profile{"01OTHER": profileOf(t, "01OTHER", fleet.TypeTrustedRoot, map[string]any{"source": "uploaded", "certificate": otherPEM})}
 	unit := func(key string, ch fleet.Channel, list ...*fleet.Profile) sending {
 		u := &fleet.Unit{Key: key, Channel: ch, Version: "0123456789abcdef"}
-		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{OSVersion: "10.0.26100.1742", Ownership: fleet.Corporate}, Person: ada, Profiles: list, Refs: refs,
+		o := &fleet.Order{ID: "01ORDER", Step: fleet.Step{Kind: fleet.StepInstall, Unit: u}, Device: &fleet.Device{OSVersion: "10.0.26100.1742", Ownership: fleet.Corporate}, Person: ada, Profiles: list, Refs: refs, Frame: &fleet.Frame{Expiry: fleet.Expiry{Days: 30, Erase: 90}},
 			Secrets: map[fleet.ProfileID]string{"01IDENTITY": "CHALLENGE<&>"},
 			Packed:  map[fleet.ProfileID]fleet.PackedIdentity{"02IDENTITY": {PKCS12: []byte("packed key"), Password: "SECRET", Certificate: other.Raw}}}
 		r, err := (&rendering{order: o, root: root, issuers: []*x509.Certificate{other, root}, scepURL: "https://mdm.example.org/scep"}).unit()
@@ -119,6 +119,7 @@ func everything(t testing.TB) map[string]sending {
 			"pc_no_cortana": true, "pc_defer_quality": 3}), profileOf(t, "02LIMITS", fleet.TypeRestrictions, map[string]any{"pc_no_microsoft_account": true, "pc_encryption": true, "pc_no_disconnect": true, "pc_defer_quality": 7, "pc_defer_feature": 30})),
 		"custom":            unit(unitCustom+"01CUSTOM", fleet.DeviceChannel, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
 		"custom-user":       unit(unitCustomOf+"01CUSTOM", userUnits, profileOf(t, "01CUSTOM", fleet.TypeCustom, map[string]any{customField: testCustom})),
+		"lost-contact":      unit(unitLostContact, fleet.DeviceChannel),
 		"facts":             {job: &job{Order: "01ORDER", Step: fleet.StepQuery, Batches: one(facts...)}},
 		"settle":            {job: settle()},
 		"push":              {job: openChannel("Example.Muster_8wekyb3d8bbwe", false)},

@@ -13,16 +13,17 @@ import (
 // Keys of delivery units. They stand in the ledger and can never change. Roots travel together, because two profiles may deliver one root;
 // password rules do, because their nodes exist once; everything else is a unit of its own.
 const (
-	unitRoots    = "roots"
-	unitPasscode = "passcode"
-	unitIdentity = "identity-" // and the profile
-	unitEmail    = "email-"    // and the profile
-	unitApp      = "app-"      // and the profile
-	unitWiFi     = "wifi-"     // and the profile
-	unitVPN      = "vpn-"      // and the profile
-	unitLimits   = "restrictions"
-	unitCustom   = "custom-"      // and the profile: what is the PC's
-	unitCustomOf = "custom-user-" // and the profile: what is the person's
+	unitRoots       = "roots"
+	unitPasscode    = "passcode"
+	unitIdentity    = "identity-" // and the profile
+	unitEmail       = "email-"    // and the profile
+	unitApp         = "app-"      // and the profile
+	unitWiFi        = "wifi-"     // and the profile
+	unitVPN         = "vpn-"      // and the profile
+	unitLimits      = "restrictions"
+	unitLostContact = "lost-contact"
+	unitCustom      = "custom-"      // and the profile: what is the PC's
+	unitCustomOf    = "custom-user-" // and the profile: what is the person's
 )
 
 // ownUnits are the types of which each profile is a unit, with the channel that it goes over: what can be there before anybody signs in, and
@@ -126,6 +127,9 @@ type rendering struct {
 
 func (r *rendering) unit() (*rendered, error) {
 	u, list := r.order.Step.Unit, r.order.Profiles
+	if u.Key == unitLostContact {
+		return r.lostContact()
+	}
 	if len(list) == 0 {
 		return nil, errors.New("unit without profiles")
 	}

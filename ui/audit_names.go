@@ -1,0 +1,69 @@
+package ui
+
+import (
+	"regexp"
+
+	"muster/appliance/fleet"
+)
+
+// auditBit is a piece of a value: a text, or the name of a thing with the address of its page.
+type auditBit struct{ Text, Href string }
+
+// idForm is what an id of the domain looks like (a ULID).
+var idForm = regexp.MustCompile(`\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b`)
+
+// auditNames puts names in the place of ids, of things that the reader may see; an id that names none of these stays. It asks for each id
+// once. The log itself, and its export, hold the ids.
+type auditNames struct {
+	q     *Request
+	known map[string]auditBit
+}
+
+func (q *Request) auditNames() *auditNames { return &auditNames{q: q, known: map[string]auditBit{}} }
+
+// bits cuts a value at the ids in it.
+func (n *auditNames) bits(value string) []auditBit {
+	var out []auditBit
+	rest := 0
+	for _, at := range idForm.FindAllStringIndex(value, -1) {
+		if at[0] > rest {
+			out = append(out, auditBit{Text: value[rest:at[0]]})
+		}
+		out = append(out, n.name(value[at[0]:at[1]]))
+		rest = at[1]
+	}
+	if rest < len(value) {
+		out = append(out, auditBit{Text: value[rest:]})
+	}
+	return out
+}
+
+func (n *auditNames) name(id string) auditBit {
+	b, ok := n.known[id]
+	if !ok {
+		b = n.lookUp(id)
+		n.known[id] = b
+	}
+	return b
+}
+
+// lookUp finds what an id names. Ids do not say of which kind they are, and no two things share one.
+func (n *auditNames) lookUp(id string) auditBit {
+	ctx, a, f := n.q.Context(), n.q.Actor, n.q.ui.fleet
+	if p, err := f.Person(ctx, a, fleet.PersonID(id)); err == nil {
+		return auditBit{p.Name, "/people/" + id}
+	}
+	if d, err := f.Device(ctx, a, fleet.DeviceID(id)); err == nil {
+		return auditBit{d.Name, "/devices/" + id}
+	}
+	if p, err := f.Profile(ctx, a, fleet.ProfileID(id)); err == nil {
+		return auditBit{p.Name, "/profiles/" + id}
+	}
+	if g, err := f.Group(ctx, a, fleet.GroupID(id)); err == nil {
+		return auditBit{g.Name, "/groups/" + id}
+	}
+	if m, err := f.Admin(ctx, a, fleet.AdminID(id)); err == nil {
+		return auditBit{m.Name, "/admins/" + id}
+	}
+	return auditBit{Text: id}
+}
