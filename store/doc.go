@@ -6,7 +6,8 @@
 //
 // Writers are serialised and combined: Update hands its function to one writer, which gathers what is
 // waiting into one transaction of the engine and syncs it once. So an Update returns only after its own
-// changes are on the disk, and durability costs one sync for many callers.
+// changes are on the disk, and durability costs one sync for many callers. While one batch is on its way to the disk the next one runs over
+// what that writes; should the disk refuse the first for want of room, the second runs again. Views share the snapshot of the last commit.
 //
 // Functions given to Update may run more than once and must have no effect outside their transaction; what
 // must happen after the commit belongs in Tx.OnCommit. This engine runs writers one after another, so a
