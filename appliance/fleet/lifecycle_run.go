@@ -275,6 +275,7 @@ func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 		func() error { return reports.Delete(tx, string(d.ID)) },
 		func() error { return facts.Delete(tx, string(d.ID)) },
 		func() error { return inventories.Delete(tx, string(d.ID)) },
+		func() error { return networkHeard.Delete(tx, string(d.ID)) },
 		func() error { return devices.Delete(tx, string(d.ID)) },
 	} {
 		if err := drop(); err != nil && !errors.Is(err, store.ErrNotFound) {
