@@ -114,7 +114,7 @@ var auditIcons = map[string]struct {
 }{
 	"sign-in-failed": {"warning", Warn}, "refuse-enrolment": {"ban", Warn}, "warn": {"warning", Warn},
 	"wipe": {"wipe", Bad}, "retire": {"retire", Warn}, "delete": {"trash", Bad}, "revoke": {"ban", Warn},
-	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
+	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "clear-app-data": {"apps", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
 	"reveal-pin": {"eye", Warn}, "read-secret": {"key", Mute}, "export": {"download", Busy},
 	"sign-in": {"key", Mute}, "sign-out": {"signout", Mute}, "end-session": {"signout", Mute},
 	"create": {"plus", Good}, "enrol": {"plus", Good}, "re-enrol": {"plus", Good}, "accept": {"check", Good}, "update": {"edit", Mute}, "assign": {"right", Good},
