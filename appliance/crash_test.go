@@ -112,6 +112,8 @@ type childConfig struct {
 	Data, Key, Listen, URL, DeviceURL string
 	Ahead                             time.Duration // of the true time
 	DieOn                             string        // kill -9 itself when a thing of this kind ("device", ...) has changed; "" = wait to be killed
+	DieBackingUp                      bool          // kill -9 itself while a backup is written, or after the job's run when that was too quick to be seen
+	TLSAsSet                          bool          // where the certificate comes from is in the settings
 	Push                              string        // base URL of a push service; "" = nobody there: the devices poll
 	PushRoot                          []byte        // DER
 	Metrics                           string        // address that tells them; "" = none
@@ -131,8 +133,12 @@ func runCrashChild(raw string) {
 		push.Roots = x509.NewCertPool()
 		push.Roots.AddCert(root)
 	}
+	mode := TLSInternal
+	if c.TLSAsSet {
+		mode = ""
+	}
 	a, err := Open(context.Background(), Config{
-		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal, Metrics: c.Metrics,
+		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: mode, Metrics: c.Metrics,
 		Clock:  func() time.Time { return time.Now().Add(c.Ahead) },
 		Logger: testLog(nil), Push: push,
 	})
@@ -143,14 +149,29 @@ func runCrashChild(raw string) {
 	if addr := os.Getenv("MUSTER_TEST_PPROF"); addr != "" {
 		go http.ListenAndServe(addr, nil) // net/http/pprof
 	}
-	if c.DieOn != "" {
-		changes := a.fleet.Subscribe(context.Background(), fleet.Job("crash"))
+	die := func() {
+		self, _ := os.FindProcess(os.Getpid())
+		self.Kill()
+	}
+	changes := a.fleet.Subscribe(context.Background(), fleet.Job("crash"))
+	go func() {
+		backups := 0
+		for ch := range changes {
+			if c.DieBackingUp && ch.Kind == "job" && ch.ID == "backup" {
+				backups++ // it began, it ended
+			}
+			if c.DieOn != "" && ch.Kind == c.DieOn || backups == 2 {
+				die()
+			}
+		}
+	}()
+	if c.DieBackingUp {
 		go func() {
-			for ch := range changes {
-				if ch.Kind == c.DieOn {
-					self, _ := os.FindProcess(os.Getpid())
-					self.Kill()
+			for {
+				if parts, _ := filepath.Glob(filepath.Join(a.fleet.BackupDir(), ".muster-backup-*")); len(parts) > 0 {
+					die()
 				}
+				time.Sleep(100 * time.Microsecond)
 			}
 		}()
 	}
