@@ -20,6 +20,7 @@ func (c *client) rules() {
 	c.call("POST", "/rules", map[string]any{"kind": "cleanup", "name": "Old ones", "days": 120}, 201, &one)
 	c.call("POST", "/rules/preview", map[string]any{"kind": "sync-expiry"}, 200, nil)
 	c.call("POST", "/rules", map[string]any{"kind": "cleanup", "name": "Too soon", "days": 20}, 422, nil)
+	c.unreadable("POST", "/rules", []string{"no rule"})
 	rule := "/rules/" + one.ID
 	c.call("GET", "/rules", nil, 200, nil)
 	c.call("GET", rule, nil, 200, nil)
@@ -65,7 +66,7 @@ func TestCleanupOverTheWire(t *testing.T) {
 	}
 	c.call("POST", "/rules/"+rule.ID+"/runs", nil, 201, &run)
 	path := "/rule-runs/" + run.ID
-	c.call("POST", path+"/allow", nil, 409, nil)
+	c.call("POST", path+"/allow", map[string]any{"list": ""}, 409, nil)
 	c.call("POST", path+"/stop", nil, 200, nil)
 	c.call("POST", "/rules/"+rule.ID+"/runs", nil, 201, &run)
 	path = "/rule-runs/" + run.ID
@@ -77,7 +78,8 @@ func TestCleanupOverTheWire(t *testing.T) {
 		c.call("GET", path, nil, 200, &state)
 		return state.State == fleet.RunWaiting
 	})
-	c.call("POST", path+"/allow", nil, 200, &state)
+	c.call("POST", path+"/allow", map[string]any{"list": "of others"}, 409, nil)
+	c.call("POST", path+"/allow", map[string]any{"list": state.List}, 200, &state)
 	if state.State != fleet.RunDone || state.Outcomes[fleet.OutcomeOrdered] != 2 {
 		t.Fatalf("allowed: %+v", state)
 	}
@@ -140,7 +142,7 @@ func killNineDuringARun(t *testing.T, kind fleet.StaleKind, verb string, phones 
 	ahead := 92 * 24 * time.Hour
 	for _, on := range changes {
 		child := w.child(childConfig{Ahead: ahead, DieOn: on})
-		late := time.AfterFunc(20*time.Second, func() { child.Process.Kill() })
+		late := time.AfterFunc(2*time.Minute, func() { child.Process.Kill() })
 		child.Wait()
 		if !late.Stop() {
 			t.Fatalf("the appliance changed no %s", on)
