@@ -43,7 +43,7 @@ func (f *Fleet) StaleRun(ctx context.Context, a Actor, id StaleRunID) (*StaleRun
 			return nil, notFound(err, "rule-run")
 		}
 		if r.State == RunWaiting {
-			if r.List, err = openDevices(tx, id); err != nil {
+			if r.List, err = openList(tx, id); err != nil {
 				return nil, err
 			}
 		}
@@ -103,8 +103,8 @@ func (f *Fleet) StaleRunDevices(ctx context.Context, a Actor, id StaleRunID, q L
 	return out, err
 }
 
-// openDevices is a digest of the devices of a run that are not decided.
-func openDevices(tx store.Tx, id StaleRunID) (string, error) {
+// openList is a digest of the devices of a run that are not decided.
+func openList(tx store.Tx, id StaleRunID) (string, error) {
 	list := sha256.New()
 	err := staleRunDevices.Each(tx, store.Query{Index: "open", Value: string(id)}, func(d *StaleRunDevice) (bool, error) {
 		fmt.Fprintln(list, d.Verdict.Device)
@@ -120,7 +120,7 @@ func (f *Fleet) AllowStaleRun(ctx context.Context, a Actor, id StaleRunID, seen 
 		if run.State != RunWaiting {
 			return Refuse(ErrConflict, "rule.not-waiting", "state", string(run.State))
 		}
-		if list, err := openDevices(tx, id); err != nil {
+		if list, err := openList(tx, id); err != nil {
 			return err
 		} else if list != seen {
 			return Refuse(ErrConflict, "rule.other-list")
