@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -221,6 +222,9 @@ func TestAndroidCompanyDevices(t *testing.T) {
 	f := w.Appliance.fleet
 	w.profile(fleet.TypePersonalUse, "Personal side", `{"camera":false,"days_off":7}`)
 	w.profile(fleet.TypeKiosk, "Front desk", `{"app":"com.example.kiosk"}`)
+	w.profile(fleet.TypeApp, "Scanner", `{"kind":"play","package":"com.microsoft.teams"}`)
+	w.profile(fleet.TypeApp, "On request", `{"kind":"play","package":"com.whatsapp","install":"available"}`)
+	w.profile(fleet.TypeApp, "Not here", `{"kind":"play","package":"com.example.game","install":"blocked"}`)
 	shared, sharedID := w.phone("Bram", fleet.ModeCompanyWorkProfile, sim.AndroidOptions{Seed: 11, Password: "2580"})
 	managed, managedID := w.phone("Carla", fleet.ModeFullyManaged, sim.AndroidOptions{Seed: 12, Password: "2580"})
 	kiosk, kioskID := w.phone("", fleet.ModeKiosk, sim.AndroidOptions{Seed: 13})
@@ -257,6 +261,40 @@ func TestAndroidCompanyDevices(t *testing.T) {
 	w.eventually("it has the new password", func() bool { return managed.State().Password == pin && w.action(reset.ID).State == fleet.ActionDone })
 	restart := w.act(managedID, fleet.ActRestart)
 	w.eventually("it was restarted", func() bool { return managed.State().Reboots == 1 && w.action(restart.ID).State == fleet.ActionDone })
+
+	phones := map[fleet.DeviceID]*sim.Android{sharedID: shared, managedID: managed, kioskID: kiosk}
+	clear := func(id fleet.DeviceID, app string) (*fleet.Action, error) {
+		return f.Act(t.Context(), w.Actor, id, fleet.ActClearApp, fleet.ActionOptions{App: app}, "")
+	}
+	for id, list := range map[fleet.DeviceID][]string{managedID: {"", "com.example.game", "com.example.stranger"}, kioskID: {""}} {
+		for _, app := range list {
+			if _, err := clear(id, app); !errors.Is(err, fleet.ErrInvalid) {
+				t.Errorf("clearing the data of %q: %v", app, err)
+			}
+		}
+	}
+	for id, app := range map[fleet.DeviceID]string{sharedID: "com.microsoft.teams", managedID: "com.microsoft.teams", kioskID: "com.example.kiosk"} {
+		w.eventually(app+" is installed", func() bool {
+			_, there := phones[id].State().Apps[app]
+			return there
+		})
+		a, err := clear(id, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("the data of "+app+" are cleared", func() bool { return w.action(a.ID).State == fleet.ActionDone })
+	}
+	absent, err := clear(managedID, "com.whatsapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("clearing what is not there fails with the reason", func() bool {
+		a := w.action(absent.ID)
+		return a.State == fleet.ActionFailed && a.Reason.Code == "android.clear-app.absent"
+	})
+	if n := managed.State().Cleared["com.microsoft.teams"]; n != 1 {
+		t.Errorf("data cleared %d times", n)
+	}
 
 	w.act(sharedID, fleet.ActRetire)
 	w.act(managedID, fleet.ActWipe)
@@ -337,7 +375,11 @@ func TestAndroidThroughTrouble(t *testing.T) {
 		t.Errorf("locked %d times, want twice: a command was sent again that had been taken", n)
 	}
 
-	w.google.Answer(1, sim.GoogleTrouble{Path: "/webApps", Status: 500, After: true}) // it was made, and nobody heard
+	acc, err := w.Appliance.fleet.Google(t.Context(), w.Actor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.google.Answer(1, sim.GoogleTrouble{Path: "POST /v1/" + acc.Enterprise + "/webApps", Status: 500, After: true}) // it was made, and nobody heard
 	link := w.profile(fleet.TypeWebLink, "House pages", `{"label":"House","url":"https://house.example.org/"}`)
 	linked := func(says string) bool {
 		for pkg, app := range w.google.WebApps() {
@@ -351,7 +393,39 @@ func TestAndroidThroughTrouble(t *testing.T) {
 	if _, err := w.Appliance.fleet.UpdateProfile(t.Context(), w.Actor, link.ID, fleet.ProfileInput{Settings: []byte(`{"label":"Our house","url":"https://house.example.org/"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("its new title is with Google", func() bool { return linked("Our house") })
+	w.eventually("its new title is with Google, and the phone has said so", func() bool {
+		row := w.statuses(id)["House pages"]
+		return linked("Our house") && row.Version == 2 && row.Status == fleet.StatusSucceeded
+	})
+
+	// As after an older backup was restored: it knows a web app that is gone from Google, and not one that was made since.
+	w.google.LoseWebApps()
+	w.eventually("a web app that Google has no longer is made anew", func() bool { return linked("Our house") })
+	w.google.MakeWebApp(acc.Enterprise, "Menu", "https://menu.example.org/")
+	left := func() string {
+		checks, err := w.Appliance.android.Check(t.Context(), w.Actor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range checks {
+			if c.Code == "web-apps" && c.State == "warn" {
+				return c.Reason.Args["titles"]
+			}
+		}
+		return ""
+	}
+	w.eventually("a web app that nothing stands behind is named", func() bool { return left() == "Menu" })
+	menu := w.profile(fleet.TypeWebLink, "Menu", `{"label":"Menu","url":"https://menu.example.org/"}`)
+	w.eventually("a link of its title and address takes it over", func() bool {
+		return slices.Contains(w.succeeded(id), "Menu") && len(w.google.WebApps()) == 2 && left() == ""
+	})
+	if err := w.Appliance.fleet.Assign(t.Context(), w.Actor, menu.ID, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Appliance.fleet.DeleteProfile(t.Context(), w.Actor, menu.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("and goes with it", func() bool { return len(w.google.WebApps()) == 1 && linked("Our house") })
 	if err := w.Appliance.fleet.Assign(t.Context(), w.Actor, link.ID, nil, false); err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +484,7 @@ func TestAndroidNotificationsAndFarewell(t *testing.T) {
 func TestAndroidFrameAndExpiry(t *testing.T) {
 	var ahead atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	w := newAndroidsWith(t, true, func(c *Config) { c.Clock = clock })
+	w := newAndroidsWith(t, false, func(c *Config) { c.Clock = clock })
 	w.google.SetClock(clock)
 	f := w.Appliance.fleet
 	set := func(on bool) {
@@ -449,7 +523,14 @@ func TestAndroidFrameAndExpiry(t *testing.T) {
 		}
 		return fmt.Sprint(facts)
 	}
-	w.eventually("the network log is on where its person was told", func() bool { return logs(told) })
+	w.eventually("the company phone has what is wanted of it", func() bool { return slices.Contains(w.succeeded(toldID), "Password first") })
+	if logs(told) {
+		t.Error("the network log is on where nothing could bring it here")
+	}
+	if _, err := w.Appliance.android.Connect(t.Context(), w.Actor, fleet.GoogleInput{Kind: fleet.GoogleOwn, Topic: "projects/" + w.google.Project() + "/topics/muster", Subscription: "projects/" + w.google.Project() + "/subscriptions/muster"}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the network log is on where its person was told, as soon as notifications are", func() bool { return logs(told) })
 	if logs(untold) || logs(phone) {
 		t.Error("the network log is on where nobody was told, or on a personal phone")
 	}
@@ -466,9 +547,27 @@ func TestAndroidFrameAndExpiry(t *testing.T) {
 	if strings.Contains(known(), "secret") || strings.Contains(known(), "192.0.2.80") {
 		t.Error("it is kept with whom an app spoke")
 	}
+	acc, err := f.Google(t.Context(), w.Actor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := func(times ...string) []byte { // as a message that is delivered again after a restart: nothing in memory knows it
+		text := ""
+		for _, at := range times {
+			text += fmt.Sprintf(`,{"eventType":"CONNECT","eventTime":%q,"connectEvent":{"packageName":"com.android.chrome"}}`, clock().Add(-time.Minute).Format("2006-01-02T15:04:")+at)
+		}
+		return []byte(fmt.Sprintf(`{"device":%q,"usageLogEvents":[%s]}`, told.State().Name, text[1:]))
+	}
+	first, second := batch("01Z", "02Z"), batch("03Z")
+	for _, data := range [][]byte{first, first, second, first} {
+		w.google.Post(acc.Enterprise, "USAGE_LOGS", data)
+	}
+	w.eventually("batches that come again count once", func() bool {
+		return strings.Contains(known(), "com.android.chrome: 4") && w.google.Unacknowledged() == 0
+	})
 	set(false)
 	w.eventually("the switch reaches the phone though no profile changed", func() bool { return asks() == false && !logs(told) })
-	w.eventually("what may be kept no longer is gone", func() bool { return !strings.Contains(known(), "com.android.chrome: 1") })
+	w.eventually("what may be kept no longer is gone", func() bool { return !strings.Contains(known(), "com.android.chrome: ") })
 
 	rule, err := f.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: fleet.SyncExpiry, Name: new("A week"), Days: new(7)})
 	if err != nil {

@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -160,6 +161,8 @@ func TestFullDiskPassesByItself(t *testing.T) {
 	phone, id := w.device(sim.Options{Kind: sim.IPhone, Name: "Anna's iPhone", Seed: 21, Passcode: "482913"}, "Anna", fleet.Corporate)
 	w.settle(id, fleet.StatusSucceeded)
 	c := newClient(t, w)
+	guest := (&strict{world: w, log: &logBook{}}).newRogue()
+	guest.open(w.invitation("Bram", fleet.IOS, fleet.Corporate, 1))
 	for _, left := range []uint64{150 << 20, 0} {
 		disk.leave(left)
 		if _, err := w.Appliance.fleet.Act(t.Context(), w.Actor, id, fleet.ActLock, fleet.ActionOptions{}, ""); !errors.Is(err, fleet.ErrNoRoom) {
@@ -171,6 +174,12 @@ func TestFullDiskPassesByItself(t *testing.T) {
 		if err := phone.RotateToken(t.Context()); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable {
 			t.Errorf("a device that has something to say, %d bytes left: %v", left, err)
 		}
+		if _, err := guest.w.scep(guest.key, guest.challenge, pkix.Name{}); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("a certificate on a full disk, %d bytes left: %v", left, err)
+		}
+		if _, err := read(w.browser().Get(w.config.URL + profileAddress(guest.ticket))); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("an enrolment profile on a full disk, %d bytes left: %v", left, err)
+		}
 		if !strings.Contains(w.needs(), "need.store-full") {
 			t.Errorf("nobody is told: %s", w.needs())
 		}
@@ -180,6 +189,7 @@ func TestFullDiskPassesByItself(t *testing.T) {
 		t.Errorf("with room again: %v", err)
 	}
 	w.sync(phone, id)
+	guest.obtain() // the challenge was not used up
 	if !phone.State().Enrolled {
 		t.Error("the phone was lost")
 	}

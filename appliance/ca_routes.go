@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -62,6 +63,11 @@ func (a *Appliance) scep(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	contentType, body, err := a.pki.SCEP(r.Context(), operation, message)
+	if err != nil && !errors.Is(err, pki.ErrMessage) && !errors.Is(err, pki.ErrOperation) {
+		a.log.Error("scep", "operation", cut(operation, 40), "from", r.RemoteAddr, "err", err)
+		plain(w, http.StatusServiceUnavailable, "not at the moment: try again")
+		return
+	}
 	if err != nil {
 		a.log.Warn("scep refused", "operation", cut(operation, 40), "from", r.RemoteAddr, "err", err)
 		plain(w, http.StatusBadRequest, "not a SCEP message that can be answered")

@@ -121,18 +121,22 @@ func (a *Appliance) enrolmentProfile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	body, err := a.apple.EnrolmentProfile(r.Context(), r.PathValue("ticket"))
 	var refusal *fleet.Refusal
-	if errors.As(err, &refusal) {
-		lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+	lang := words.Negotiate("", r.Header.Get("Accept-Language"))
+	switch {
+	case errors.As(err, &refusal):
 		status := http.StatusConflict // nothing is wrong with the ticket: the push certificate is missing, for example
 		if errors.Is(err, fleet.ErrGone) || errors.Is(err, fleet.ErrNotFound) {
 			status = http.StatusGone
 		}
 		plain(w, status, a.words.Reason(lang, refusal.Reason.Code, wordsArgs(refusal.Reason.Args), ""))
 		return
-	}
-	if err != nil {
+	case err != nil:
 		a.log.Error("enrolment profile", "err", err)
-		plain(w, http.StatusInternalServerError, "Something went wrong on our side. Please try again in a minute.")
+		status := http.StatusInternalServerError
+		if errors.Is(err, fleet.ErrNoRoom) { // whoever enrols a device can do nothing about it but wait
+			status = http.StatusServiceUnavailable
+		}
+		plain(w, status, a.words.Reason(lang, "internal", nil, ""))
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-apple-aspen-config")

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
@@ -38,22 +37,14 @@ type update struct {
 	done  chan struct{} // closed when err is final
 }
 
-// batch is the updates of one commit.
-type batch struct {
-	base      *badger.Txn
-	over      overlay
-	updates   []*update // those that ran well, in order
-	hooks     []func()
-	began     time.Time
-	committed bool
-}
-
-// combiner is the one writer of a store. Its fields below the queue belong to the writer's goroutine.
+// combiner is the one writer of a store. While one batch is on its way to the disk, it runs the updates of the next one over what that batch
+// writes; a commit begins when the one before it has landed. Its fields below the queue belong to the writer's goroutine.
 type combiner struct {
 	engine *badger.DB
 	log    *slog.Logger
 	limits limits
 	room   *room
+	newest *newest
 	commit func(*badger.Txn) error // returns after the engine's sync; a field so that tests can watch it
 	syncs  atomic.Uint64
 
@@ -69,15 +60,18 @@ type combiner struct {
 	broken chan struct{} // closed once failed is set
 
 	todo   []*update // taken, not yet run
-	batch  *batch
+	batch  *batch    // being gathered
+	flying *batch    // on its way to the disk
 	latest latest
+	spans  spans
 }
 
-func newCombiner(engine *badger.DB, log *slog.Logger, r *room) *combiner {
+func newCombiner(engine *badger.DB, log *slog.Logger, r *room, n *newest) *combiner {
 	return &combiner{
 		engine: engine,
 		log:    log,
 		room:   r,
+		newest: n,
 		// The engine refuses at its limit and adds one entry of its own.
 		limits: limits{entries: int(engine.MaxBatchCount()) - 8, bytes: engine.MaxBatchSize() - 1024},
 		commit: (*badger.Txn).Commit,
@@ -133,8 +127,8 @@ func (c *combiner) close() {
 	<-c.ended
 }
 
-// take moves up to n waiting updates to todo, and tells whether the queue is closed and empty.
-func (c *combiner) take(n int) (drained bool) {
+// take moves up to n waiting updates to todo.
+func (c *combiner) take(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n = min(n, len(c.queue))
@@ -145,7 +139,6 @@ func (c *combiner) take(n int) (drained bool) {
 	}
 	c.queue = append(c.queue[:0], c.queue[n:]...)
 	clear(c.queue[len(c.queue):cap(c.queue)])
-	return c.closed && len(c.queue) == 0
 }
 
 // run is the writer. When a function ends the goroutine, a new one goes on where it stopped.
@@ -173,48 +166,80 @@ func (c *combiner) answer(u *update, err error) {
 	close(u.done)
 }
 
-// step gathers, runs and commits one batch; false when there will be no more.
+// step does what can be done now, or waits for something to do; false when there will be no more.
 func (c *combiner) step() bool {
-	if c.batch != nil && c.batch.committed { // taken up again after a hook ended the goroutine
-		c.finish()
-		return true
-	}
-	if c.batch == nil && len(c.todo) == 0 {
-		if drained := c.take(maxBatchUpdates); len(c.todo) == 0 {
-			if drained {
-				return false
-			}
-			<-c.wake
-			// Those whom the last commit answered are about to come back: let them queue first.
-			runtime.Gosched()
-			return true
-		}
+	if c.flying != nil && c.flying.isLanded() {
+		c.landed()
 	}
 	c.gather()
-	c.flush()
+	switch {
+	case c.batch != nil && c.flying == nil:
+		c.launch()
+	case c.batch != nil && c.full():
+		<-c.flying.landed
+	case c.flying != nil:
+		select {
+		case <-c.wake:
+		case <-c.flying.landed:
+		}
+	case c.drained():
+		return false
+	default:
+		<-c.wake
+		// Those whom the last commit answered are about to come back: let them queue first.
+		runtime.Gosched()
+	}
 	return true
+}
+
+// full tells whether nothing more goes into the batch: it holds as many as it may, or the next one does not fit.
+func (c *combiner) full() bool {
+	return len(c.batch.outcomes) >= maxBatchUpdates || len(c.todo) > 0
+}
+
+// drained tells whether the store is closed and nothing waits.
+func (c *combiner) drained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed && len(c.queue) == 0
 }
 
 // gather runs what waits, in order of arrival, until nothing waits or a bound is met.
 func (c *combiner) gather() {
-	if c.batch == nil {
-		c.batch = &batch{base: c.engine.NewTransaction(false), began: time.Now()}
-	}
 	for {
 		if len(c.todo) == 0 {
-			room := maxBatchUpdates - len(c.batch.updates)
-			if room <= 0 || time.Since(c.batch.began) > maxBatchTime {
-				return
+			room := maxBatchUpdates
+			if c.batch != nil {
+				room -= len(c.batch.outcomes)
+				if c.late() {
+					return
+				}
 			}
 			if c.take(room); len(c.todo) == 0 {
 				return
 			}
 		}
-		u := c.todo[0]
-		if !c.try(u) {
+		if c.batch == nil {
+			c.batch = c.begin()
+		}
+		if !c.try(c.todo[0]) {
 			return // it stays the first of todo and runs in the next batch
 		}
 	}
+}
+
+// late tells whether the batch could be on its way, and has taken its time.
+func (c *combiner) late() bool {
+	return (c.flying == nil || c.flying.isLanded()) && time.Since(c.batch.began) > maxBatchTime
+}
+
+// begin starts a batch over what is committed and what is on its way.
+func (c *combiner) begin() *batch {
+	b := &batch{base: c.newest.get(), began: time.Now(), landed: make(chan struct{})}
+	if c.flying != nil {
+		b.before = c.flying.over.entries
+	}
+	return b
 }
 
 // try runs one update; false when it has to wait for the next batch.
@@ -224,7 +249,8 @@ func (c *combiner) try(u *update) bool {
 		c.answer(u, *failed)
 		return true
 	}
-	tx := &writeTx{base: c.batch.base, latest: &c.latest, over: c.batch.over.fork(), limits: c.limits, first: len(c.batch.over.entries) == 0}
+	b := c.batch
+	tx := &writeTx{base: b.base.txn, before: overlay{entries: b.before, shared: true}, latest: &c.latest, spans: &c.spans, over: b.over.fork(), limits: c.limits, first: len(b.over.entries) == 0}
 	err := c.call(u, tx)
 	if tx.broken != nil {
 		if errors.Is(tx.broken, errNoRoom) {
@@ -235,13 +261,11 @@ func (c *combiner) try(u *update) bool {
 		}
 	}
 	c.todo = c.todo[1:]
-	if err != nil {
-		c.answer(u, err)
-		return true
+	b.outcomes = append(b.outcomes, outcome{u, err})
+	if err == nil {
+		b.over = tx.over
+		b.hooks = append(b.hooks, tx.hooks...)
 	}
-	c.batch.over = tx.over
-	c.batch.hooks = append(c.batch.hooks, tx.hooks...)
-	c.batch.updates = append(c.batch.updates, u)
 	return true
 }
 
@@ -265,81 +289,4 @@ func (c *combiner) call(u *update, tx *writeTx) (err error) {
 	err = u.fn(tx)
 	returned = true
 	return err
-}
-
-// flush commits the batch with one sync, then runs the hooks and answers.
-func (c *combiner) flush() {
-	b := c.batch
-	b.base.Discard()
-	if len(b.over.entries) > 0 {
-		if err := c.write(b); err != nil {
-			c.batch = nil
-			for _, u := range b.updates {
-				c.answer(u, err)
-			}
-			return
-		}
-		c.syncs.Add(1)
-	}
-	b.committed = true
-	c.finish()
-}
-
-// write commits the batch's writes and returns after the engine's sync. After a failure that may have left
-// something behind, the store takes no more writes.
-func (c *combiner) write(b *batch) error {
-	if err := c.room.check(c.log); err != nil {
-		return err
-	}
-	txn := c.engine.NewTransaction(true)
-	defer txn.Discard()
-	for _, e := range b.over.entries {
-		var err error
-		if e.deleted {
-			err = txn.Delete(e.key)
-		} else {
-			err = txn.Set(e.key, e.value)
-		}
-		if err != nil { // nothing has been sent yet
-			return fmt.Errorf("store: fill transaction: %w", err)
-		}
-	}
-	began := time.Now()
-	err := c.commit(txn)
-	c.commitNanos.Add(int64(time.Since(began)))
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrFailed, err)
-		c.failed.Store(&err)
-		close(c.broken) // once: nothing is committed after a failure
-		c.log.Error("commit failed, writes are refused from now on", "err", err)
-		return err
-	}
-	for _, e := range b.over.entries {
-		c.latest.committed(e)
-	}
-	return nil
-}
-
-// finish runs the hooks of the committed batch that have not run, in order, then answers its updates.
-func (c *combiner) finish() {
-	b := c.batch
-	for len(b.hooks) > 0 {
-		hook := b.hooks[0]
-		b.hooks = b.hooks[1:]
-		c.hook(hook)
-	}
-	c.batch = nil
-	for _, u := range b.updates {
-		c.answer(u, nil)
-	}
-}
-
-// hook runs one hook; its panic is logged and harms nobody else.
-func (c *combiner) hook(fn func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.log.Error("commit hook panicked", "err", fmt.Sprint(v), "stack", string(debug.Stack()))
-		}
-	}()
-	fn()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -123,10 +124,16 @@ func TestAnUpdateWithoutWritesNeedsNoSync(t *testing.T) {
 
 func TestUpdateCancelledInTheQueueDoesNotRun(t *testing.T) {
 	db := openInternal(t)
-	arrived, release := holdCommits(db)
+	running, goOn := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
-	go func() { first <- db.Update(context.Background(), put("k/first")) }()
-	<-arrived // the writer is busy now
+	go func() {
+		first <- db.Update(context.Background(), func(tx Tx) error {
+			close(running)
+			<-goOn
+			return put("k/first")(tx)
+		})
+	}()
+	<-running // the writer is busy now
 	ctx, cancel := context.WithCancel(t.Context())
 	second := make(chan error, 1)
 	go func() {
@@ -139,7 +146,7 @@ func TestUpdateCancelledInTheQueueDoesNotRun(t *testing.T) {
 	if err := <-second; !errors.Is(err, context.Canceled) { // at once, not when the writer gets to it
 		t.Errorf("got %v, want Canceled", err)
 	}
-	release <- nil
+	close(goOn)
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
@@ -164,6 +171,7 @@ func TestUpdateCancelledDuringItsCommitTellsTheTruth(t *testing.T) {
 	}
 }
 
+// Updates run while a commit is on its way, and go to the disk together when it has landed.
 func TestWaitingUpdatesShareOneCommit(t *testing.T) {
 	db := openInternal(t)
 	arrived, release := holdCommits(db)
@@ -171,21 +179,196 @@ func TestWaitingUpdatesShareOneCommit(t *testing.T) {
 	wg.Go(func() { _ = db.Update(context.Background(), put("k/first")) })
 	<-arrived
 	before := db.Syncs()
+	ran := make(chan struct{}, 20)
 	for i := range 20 {
 		wg.Go(func() {
-			if err := db.Update(context.Background(), put(fmt.Sprintf("k/%d", i))); err != nil {
+			if err := db.Update(context.Background(), func(tx Tx) error {
+				ran <- struct{}{}
+				return put(fmt.Sprintf("k/%d", i))(tx)
+			}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for db.Stats().Waiting < 20 {
-		time.Sleep(time.Millisecond)
+	for range 20 {
+		<-ran
+	}
+	if n := db.Syncs() - before; n != 0 {
+		t.Errorf("%d commits while the first is held", n)
 	}
 	release <- nil
 	release <- nil
 	wg.Wait()
 	if n := db.Syncs() - before; n != 2 {
-		t.Errorf("%d commits, want 2: the first, and one for the twenty that waited", n)
+		t.Errorf("%d commits, want 2: the first, and one for the twenty that ran meanwhile", n)
+	}
+}
+
+// An update sees what is on its way to the disk; a view does not, and waits for nobody.
+func TestUpdateSeesWhatIsOnItsWay(t *testing.T) {
+	db, ctx := openInternal(t), t.Context()
+	for _, key := range []string{"k/a", "k/b", "k/c"} {
+		if err := db.Update(ctx, put(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	arrived, release := holdCommits(db)
+	var wg sync.WaitGroup
+	update := func(fn func(Tx) error) {
+		wg.Go(func() {
+			if err := db.Update(ctx, fn); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	update(func(tx Tx) error {
+		if err := tx.Delete([]byte("k/a")); err != nil {
+			return err
+		}
+		if err := tx.Put([]byte("k/b"), []byte("new")); err != nil {
+			return err
+		}
+		return tx.Put([]byte("k/d"), []byte("new"))
+	})
+	<-arrived
+	seen := make(chan []string, 1)
+	update(func(tx Tx) error {
+		keys, err := listed(tx)
+		seen <- keys
+		if _, gone := tx.Get([]byte("k/a")); !errors.Is(gone, ErrNotFound) {
+			t.Errorf("k/a: %v, want ErrNotFound", gone)
+		}
+		for _, key := range []string{"k/b", "k/d"} {
+			if b, err := tx.Get([]byte(key)); err != nil || string(b) != "new" {
+				t.Errorf("%s: %q, %v", key, b, err)
+			}
+		}
+		return errors.Join(err, tx.Put([]byte("k/d"), []byte("newer")))
+	})
+	if got := fmt.Sprint(<-seen); got != "[k/b=new k/c=v k/d=new]" {
+		t.Errorf("during the commit an update sees %s", got)
+	}
+	view := func() string {
+		var keys []string
+		if err := db.View(ctx, func(tx Tx) (err error) { keys, err = listed(tx); return err }); err != nil {
+			t.Error(err)
+		}
+		return fmt.Sprint(keys)
+	}
+	if got := view(); got != "[k/a=v k/b=v k/c=v]" {
+		t.Errorf("during the commit a view sees %s", got)
+	}
+	release <- nil
+	release <- nil
+	wg.Wait()
+	if got := view(); got != "[k/b=new k/c=v k/d=newer]" {
+		t.Errorf("afterwards: %s", got)
+	}
+}
+
+// listed lists keys and values below k/, and checks that they come the same way backwards.
+func listed(tx Tx) (out []string, err error) {
+	r := Prefix([]byte("k/"))
+	note := func(to *[]string) func(k, v []byte) (bool, error) {
+		return func(k, v []byte) (bool, error) { *to = append(*to, fmt.Sprintf("%s=%s", k, v)); return true, nil }
+	}
+	if err := tx.Scan(r, note(&out)); err != nil {
+		return nil, err
+	}
+	var back []string
+	r.Reverse = true
+	if err := tx.Scan(r, note(&back)); err != nil {
+		return nil, err
+	}
+	slices.Reverse(back)
+	if !slices.Equal(out, back) {
+		err = fmt.Errorf("forwards %v, backwards %v", out, back)
+	}
+	return out, err
+}
+
+// What ran over writes that the disk refused runs again without them, and is answered only then; a refusal too, for it may have come from
+// what was refused.
+func TestUpdatesRunAgainWhenWhatTheySawWasRefused(t *testing.T) {
+	asked, free := make(chan struct{}), make(chan uint64)
+	var slow atomic.Bool
+	db, err := Open(t.TempDir(), Options{Key: bytes.Repeat([]byte{1}, 32), SecretsKey: bytes.Repeat([]byte{2}, 32), Small: true, Reserve: 400,
+		Free: func() (uint64, error) {
+			if !slow.Load() {
+				return 1000, nil
+			}
+			asked <- struct{}{}
+			return <-free, nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx := t.Context()
+	taken := errors.New("taken")
+	claim := func(ran chan bool) func(Tx) error {
+		return func(tx Tx) error {
+			_, err := tx.Get([]byte("k/name"))
+			if ran != nil {
+				ran <- err == nil
+			}
+			if err == nil {
+				return taken
+			}
+			return put("k/name")(tx)
+		}
+	}
+	slow.Store(true)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- db.Update(ctx, claim(nil)) }()
+	<-asked
+	ran := make(chan bool, 2)
+	go func() { second <- db.Update(ctx, claim(ran)) }()
+	if !<-ran {
+		t.Error("the second does not see what the first writes")
+	}
+	select {
+	case err := <-second:
+		t.Errorf("the second was answered before the first: %v", err)
+	default:
+	}
+	slow.Store(false)
+	free <- 399
+	if err := <-first; !errors.Is(err, ErrNoRoom) {
+		t.Errorf("the first: %v, want ErrNoRoom", err)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("the second: %v, but nobody took the name", err)
+	}
+	if <-ran {
+		t.Error("the second ran again over what was refused")
+	}
+	if err := db.Update(ctx, claim(nil)); !errors.Is(err, taken) {
+		t.Errorf("a third: %v, want taken", err)
+	}
+}
+
+// A commit that failed takes with it what ran meanwhile.
+func TestAFailedCommitTakesTheNextWithIt(t *testing.T) {
+	db, ctx := openInternal(t), t.Context()
+	arrived, release := holdCommits(db)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- db.Update(ctx, put("k/a")) }()
+	<-arrived
+	ran := make(chan struct{})
+	go func() {
+		second <- db.Update(ctx, func(tx Tx) error {
+			close(ran)
+			tx.OnCommit(func() { t.Error("a hook ran after a failed commit") })
+			return put("k/b")(tx)
+		})
+	}()
+	<-ran
+	release <- errors.New("disk on fire")
+	for _, outcome := range []chan error{first, second} {
+		if err := <-outcome; !errors.Is(err, ErrFailed) {
+			t.Errorf("got %v, want ErrFailed", err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type DB struct {
 	path     string // of the engine's files
 	engine   *badger.DB
 	combiner *combiner
+	newest   *newest
 	sealer   *Sealer
 	secrets  []byte // Options.SecretsKey, for backups
 	log      *slog.Logger
@@ -85,10 +86,13 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
+	now := &newest{engine: engine}
+	now.renew()
 	db := &DB{
 		path:     path,
 		engine:   engine,
-		combiner: newCombiner(engine, log, newRoom(path, o)),
+		combiner: newCombiner(engine, log, newRoom(path, o), now),
+		newest:   now,
 		sealer:   sealer,
 		secrets:  bytes.Clone(o.SecretsKey),
 		log:      log,
@@ -200,9 +204,9 @@ func (db *DB) View(ctx context.Context, fn func(Tx) error) error {
 		return ErrClosed
 	}
 	defer db.leave()
-	txn := db.engine.NewTransaction(false)
-	defer txn.Discard()
-	tx := &readTx{ctx: ctx, txn: txn}
+	s := db.newest.get()
+	defer s.leave()
+	tx := &readTx{ctx: ctx, txn: s.txn}
 	defer func() { tx.done = true }()
 	return fn(tx)
 }
@@ -236,6 +240,7 @@ func (db *DB) Close() error {
 		for db.readers.Load() > 0 {
 			<-db.idle
 		}
+		db.newest.close()
 		if err := db.combiner.room.end(); err != nil {
 			db.log.Error("the disk is full, the store is left as it is and will be recovered at the next start", "err", err)
 			db.closed = err

@@ -3,7 +3,7 @@ package store
 // latestBytes bounds each half of what the writer remembers.
 const latestBytes = 4 << 20
 
-// latest is what keys hold after the last commit, as far as the writer has read or written them lately. Nobody else writes, so it stays true
+// latest is what keys hold after the last batch that went off, as far as the writer has read or written them lately. Nobody else writes, so it stays true
 // without a look at the engine, where each look goes through several tables. It belongs to the writer's goroutine: readers have snapshots of
 // their own. What was not asked for since the young half filled up twice is forgotten.
 type latest struct {
@@ -41,8 +41,8 @@ func (l *latest) keep(key []byte, h held) {
 	l.young[string(key)] = h
 }
 
-// committed follows a commit. Entries of indexes, which have no value, are not asked for by key, and large values are better left to the engine.
-func (l *latest) committed(e *entry) {
+// wrote follows a batch on its way. Entries of indexes, which have no value, are not asked for by key, and large values are better left to the engine.
+func (l *latest) wrote(e *entry) {
 	if !e.deleted && (len(e.value) == 0 || len(e.value) > latestBytes/64) {
 		delete(l.young, string(e.key))
 		delete(l.old, string(e.key))

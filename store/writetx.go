@@ -24,7 +24,9 @@ type limits struct {
 // writeTx is the transaction of one Update: its own overlay over the batch that it is part of.
 type writeTx struct {
 	base   *badger.Txn // snapshot, read only
-	latest *latest     // what is committed, as far as it is known
+	before overlay     // what was on its way to the disk when the batch began
+	latest *latest     // what keys hold before the batch, as far as it is known
+	spans  *spans      // and what small ranges hold
 	over   overlay
 	limits limits
 	first  bool // nothing is written in the batch before it, so that what does not fit never will
@@ -50,6 +52,12 @@ func (t *writeTx) Get(key []byte) ([]byte, error) {
 			return nil, ErrNotFound
 		}
 		return append([]byte{}, h.value...), nil
+	}
+	if i, found := t.before.find(key); found {
+		if e := t.before.entries[i]; !e.deleted {
+			return append([]byte{}, e.value...), nil
+		}
+		return nil, ErrNotFound
 	}
 	value, err := get(t.base, key)
 	switch {
@@ -107,7 +115,15 @@ func (t *writeTx) Scan(r Range, fn func(key, value []byte) (bool, error)) error 
 	if t.done {
 		return ErrTxDone
 	}
-	return scan(t.base, t.over.slice(r), r, fn)
+	own := t.over.slice(r)
+	sp, err := t.span(r)
+	switch {
+	case err != nil:
+		return err
+	case sp != nil:
+		return scanEntries(layered(sp.entries, own), r.Reverse, fn)
+	}
+	return scan(t.base, layered(t.before.slice(r), own), r, fn)
 }
 
 func (t *writeTx) OnCommit(fn func()) {

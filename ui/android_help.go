@@ -11,6 +11,7 @@ var (
 		{"begin", []string{"begin.use", "begin.new", "begin.new", "begin.new"}},
 		{"retire", []string{"retire.profile", "retire.give", "no", "no"}},
 		{"wipe", []string{"no", "yes", "yes", "yes"}},
+		{"clear", []string{"clear.yes", "clear.yes", "clear.yes", "clear.yes"}},
 		{"restart", []string{"no", "no", "yes", "yes"}},
 		{"leave", []string{"yes", "leave.reset", "leave.reset", "leave.reset"}},
 		{"seen", []string{"seen.none", "seen.some", "seen.all", "seen.all"}},

@@ -114,7 +114,7 @@ var auditIcons = map[string]struct {
 }{
 	"sign-in-failed": {"warning", Warn}, "refuse-enrolment": {"ban", Warn}, "warn": {"warning", Warn},
 	"wipe": {"wipe", Bad}, "retire": {"retire", Warn}, "delete": {"trash", Bad}, "revoke": {"ban", Warn},
-	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
+	"lock": {"lock", Busy}, "clear-passcode": {"unlock", Busy}, "clear-app-data": {"apps", Busy}, "restart": {"power", Busy}, "sync": {"sync", Busy},
 	"reveal-pin": {"eye", Warn}, "read-secret": {"key", Mute}, "export": {"download", Busy},
 	"sign-in": {"key", Mute}, "sign-out": {"signout", Mute}, "end-session": {"signout", Mute},
 	"create": {"plus", Good}, "enrol": {"plus", Good}, "re-enrol": {"plus", Good}, "accept": {"check", Good}, "update": {"edit", Mute}, "assign": {"right", Good},
@@ -153,7 +153,7 @@ func (q *Request) auditRow(r *fleet.AuditRecord, names *auditNames) auditRow {
 		row.Icon, row.Kind = i.icon, i.kind
 	}
 	if place, ok := auditPlaces[kind]; ok && id != "" && q.ui.serves(place+id) {
-		row.Link, row.LinkWord = place+id, q.T("audit.open", "what", what)
+		row.Link, row.LinkWord = place+id, capital(q.T("audit.open", "what", what))
 	}
 	row.Changes, row.Changed = q.auditChanges(r, names)
 	return row

@@ -45,11 +45,29 @@ type removedData struct {
 	Serials       []string
 }
 
-// Ways of wiping: they differ in what happens afterwards.
+// Ways of wiping: they differ in what goes and what happens afterwards.
 const (
 	wayNext = "next" // for the next person
 	wayLost = "lost" // lost or stolen
+	wayKeep = "keep" // for the same person: a PC that stays managed
 )
+
+// waysOf are the ways of a wipe that apply.
+func waysOf(c fleet.ActionChoice) []string {
+	out := []string{wayNext, wayLost}
+	if slices.Contains(c.Options, "keep-enrolled") {
+		out = append(out, wayKeep)
+	}
+	return out
+}
+
+var wayIcons = map[string]string{wayNext: "person", wayLost: "ban", wayKeep: "sync"}
+
+// keptData is what goes and what stays on a PC that stays managed: codes below act.keep.
+var keptData = []struct {
+	code  string
+	stays bool
+}{{"files", false}, {"programs", false}, {"changes", false}, {"profiles", false}, {"accounts", true}, {"enrolment", true}, {"maker", true}}
 
 func (u *UI) actAsk(q *Request) error {
 	return q.showAct(http.StatusOK, Form{Values: q.URL.Query()})
@@ -88,10 +106,11 @@ func (q *Request) showAct(status int, form Form) error {
 		return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
 	}
 	way := form.Value("for")
-	if action == fleet.ActWipe && way != wayNext && way != wayLost {
+	ways := waysOf(c)
+	if action == fleet.ActWipe && !slices.Contains(ways, way) {
 		page.Text = q.T("act.wipe.ways")
-		for _, w := range []struct{ key, icon string }{{wayNext, "person"}, {wayLost, "ban"}} {
-			page.Ways = append(page.Ways, wayView{Icon: w.icon, Title: q.T("act.wipe." + w.key), Text: q.T("act.wipe." + w.key + ".text"), Href: page.Action + "?for=" + w.key, Word: q.T("act.wipe." + w.key + ".do")})
+		for _, w := range ways {
+			page.Ways = append(page.Ways, wayView{Icon: wayIcons[w], Title: q.T("act.wipe." + w), Text: q.wayText(w, choices), Href: page.Action + "?for=" + w, Word: q.T("act.wipe." + w + ".do")})
 		}
 		return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
 	}
@@ -99,9 +118,16 @@ func (q *Request) showAct(status int, form Form) error {
 		page.Way = way
 		page.Hidden = append(page.Hidden, hiddenField{"for", way})
 		page.Title = q.T("act.title.wipe."+way, "name", d.Name)
-		page.Notes = append(page.Notes, q.T("act.wipe."+way+".text"))
+		page.Notes = append(page.Notes, q.wayText(way, choices))
 	}
-	if c.Confirm {
+	if action == fleet.ActWipe && way == wayKeep {
+		page.Danger, page.Type = true, d.Name
+		page.Text, page.Notes = q.wayText(way, choices), []string{q.T("act.wipe.keep.how")}
+		page.Warning, page.Word = q.T("act.undo.wipe.keep"), q.T("act.button.wipe.keep", "name", d.Name)
+		for _, k := range keptData {
+			page.Rows = append(page.Rows, removedData{Data: q.T("act.keep." + k.code), Outcome: q.T("act.keep." + k.code + ".text"), Stays: k.stays})
+		}
+	} else if c.Confirm {
 		page.Danger, page.Type = true, d.Name
 		page.Warning = q.T("act.undo." + string(action))
 		rows, err := q.ui.fleet.RemovalPreview(q.Context(), q.Actor, id, action)
@@ -119,6 +145,14 @@ func (q *Request) showAct(status int, form Form) error {
 	}
 	page.Fields = q.actFields(c, d, form)
 	return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
+}
+
+// wayText says what a way of wiping brings. To lock a lost device first is no advice where that cannot be done.
+func (q *Request) wayText(way string, choices []fleet.ActionChoice) string {
+	if c, ok := choiceOf(choices, fleet.ActLock); way == wayLost && (!ok || !c.Offered) {
+		return q.T("act.wipe.lost.text.no-lock")
+	}
+	return q.T("act.wipe." + way + ".text")
 }
 
 func (q *Request) removedData(r fleet.RemovalRow) removedData {
@@ -155,6 +189,30 @@ func (q *Request) actFields(c fleet.ActionChoice, d *fleet.Device, form Form) []
 	if has("no-proximity") && form.Value("for") != wayLost {
 		out = append(out, field("no_proximity", "check"))
 	}
+	if has("app") {
+		f := field("app", "select")
+		f.Required, f.Options = true, []Option{{Word: q.T("act.field.app.choose")}}
+		for _, x := range c.Apps {
+			o := Option{Value: x.ID, Word: x.ID}
+			if x.Name != "" && x.Name != x.ID {
+				o.Word = x.Name + " (" + x.ID + ")"
+			}
+			f.Options = append(f.Options, o)
+		}
+		out = append(out, f)
+	}
+	if c.Type == fleet.ActWipe && form.Value("for") != wayKeep {
+		f := field("method", "select")
+		f.Options = []Option{{Word: q.T("act.method.usual")}}
+		for _, m := range fleet.WipeMethods {
+			if has(m) && (m != "keep-provisioning" || form.Value("for") != wayLost) { // it might enrol again by itself
+				f.Options = append(f.Options, Option{Value: m, Word: q.T("act.method." + m)})
+			}
+		}
+		if len(f.Options) > 1 {
+			out = append(out, f)
+		}
+	}
 	if has("node") {
 		f := field("node", "select")
 		f.Required, f.Options = true, q.nodeOptions(c.Nodes)
@@ -185,11 +243,12 @@ func (u *UI) act(q *Request) error {
 		return err
 	}
 	way := form.Value("for")
-	if action == fleet.ActWipe && way != wayNext && way != wayLost {
+	if action == fleet.ActWipe && way != wayNext && way != wayLost && way != wayKeep {
 		return q.showAct(http.StatusUnprocessableEntity, form)
 	}
 	o := fleet.ActionOptions{Message: strings.TrimSpace(form.Value("message")), Phone: strings.TrimSpace(form.Value("phone")), PIN: strings.TrimSpace(form.Value("pin")),
-		KeepDataPlan: form.Value("keep_data_plan") != "", NoProximity: form.Value("no_proximity") != "", Obliterate: form.Value("obliterate"), Node: form.Value("node"), Stolen: action == fleet.ActWipe && way == wayLost}
+		KeepDataPlan: form.Value("keep_data_plan") != "", NoProximity: form.Value("no_proximity") != "", Obliterate: form.Value("obliterate"), Node: form.Value("node"), App: form.Value("app"), Method: form.Value("method"),
+		KeepEnrolled: action == fleet.ActWipe && way == wayKeep, Stolen: action == fleet.ActWipe && way == wayLost}
 	confirm := strings.TrimSpace(form.Value("confirm"))
 	if strings.EqualFold(confirm, strings.TrimSpace(d.Name)) { // as the page's script has it
 		confirm = d.Name

@@ -155,6 +155,11 @@ func (q *Request) orderView(d *fleet.Device, a *fleet.Action) orderView {
 	if o.Obliterate != "" {
 		option(true, "obliterate", "text", q.T("act.obliterate."+o.Obliterate))
 	}
+	option(o.KeepEnrolled, "keep-enrolled")
+	if o.Method != "" {
+		option(true, "method", "text", q.T("act.method."+o.Method))
+	}
+	option(o.App != "", "app", "text", o.App)
 	option(o.Node != "", "node", "text", q.nodeWord(o.Node))
 	v.Options = capital(strings.Join(options, "; "))
 	return v

@@ -141,6 +141,8 @@ func actionIcon(t fleet.ActionType) string {
 		return "lock"
 	case fleet.ActClearPasscode:
 		return "unlock"
+	case fleet.ActClearApp:
+		return "apps"
 	case fleet.ActRestart:
 		return "power"
 	case fleet.ActSync:

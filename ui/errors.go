@@ -71,6 +71,7 @@ type failure struct {
 	Title, Text string
 	Reference   string
 	Home        bool
+	Wait        bool // after too many tries
 }
 
 // fail writes the page for err. Unknown errors are ours: the person gets a
@@ -115,7 +116,7 @@ func (u *UI) fail(q *Request, err error) {
 			f.Text = q.Say(refusal.Reason)
 		}
 		if status == http.StatusTooManyRequests && refusal.RetryAfter > 0 {
-			f.Text = q.T("error.429.after", "wait", refusal.RetryAfter.Round(time.Second))
+			f.Text, f.Wait = q.T("error.429.after", "wait", wholeMinutes(refusal.RetryAfter)), q.URL.Path == "/signin" || q.URL.Path == "/signin/code"
 			q.W.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 		}
 	}
@@ -131,6 +132,15 @@ func (u *UI) fail(q *Request, err error) {
 		u.log.Error("error page failed", "path", logPath(q.URL.Path), "error", err)
 		http.Error(q.W, f.Title+"\n"+f.Text, status)
 	}
+}
+
+// wholeMinutes rounds a wait up, as a person would say it: to seconds below two minutes, else to minutes.
+func wholeMinutes(d time.Duration) time.Duration {
+	unit := time.Second
+	if d > 2*time.Minute {
+		unit = time.Minute
+	}
+	return (d + unit - 1).Truncate(unit)
 }
 
 // logPath hides what must not reach the log: invitation codes and tickets.

@@ -19,6 +19,11 @@ func (a *Android) Choices(d *fleet.Device, _ map[fleet.FactKey]fleet.Fact) []fle
 	lock := offer(fleet.ActLock, "android.lock")
 	reset := offer(fleet.ActClearPasscode, "android.reset-password")
 	reset.NeedsPIN = true
+	clear := offer(fleet.ActClearApp, "android.clear-app")
+	clear.Options = []string{"app"}
+	if v := major(d.OSVersion); v > 0 && v < 9 { // Command.CLEAR_APP_DATA
+		clear = deny(fleet.ActClearApp, "android.clear-app.old")
+	}
 	restart := deny(fleet.ActRestart, "android.restart.profile")
 	retire, wipe := deny(fleet.ActRetire, "android.retire.none"), offer(fleet.ActWipe, "android.wipe")
 	wipe.Confirm, wipe.Options = true, []string{"stolen"}
@@ -41,7 +46,7 @@ func (a *Android) Choices(d *fleet.Device, _ map[fleet.FactKey]fleet.Fact) []fle
 	if retire.Offered {
 		retire.Confirm = true
 	}
-	return []fleet.ActionChoice{sync, lock, reset, restart, retire, wipe, remove}
+	return []fleet.ActionChoice{sync, lock, reset, clear, restart, retire, wipe, remove}
 }
 
 // Once says whether an action must not happen twice. Here none is repeated blindly: each command is written down before it is sent, and what became of it is
@@ -51,7 +56,7 @@ func (a *Android) Once(fleet.ActionType) bool { return false }
 // Lifetime is how long an action may wait for the device. Google forgets a command sooner: then it is sent again.
 func (a *Android) Lifetime(t fleet.ActionType) time.Duration {
 	switch t {
-	case fleet.ActLock, fleet.ActClearPasscode:
+	case fleet.ActLock, fleet.ActClearPasscode, fleet.ActClearApp:
 		return 24 * time.Hour
 	case fleet.ActRestart:
 		return 30 * time.Minute

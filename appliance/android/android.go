@@ -32,7 +32,7 @@ type Fleet interface {
 	Reach(ctx context.Context, c fleet.Contact, wake []byte) (*fleet.Device, error)
 	Vanish(ctx context.Context, c fleet.Contact) error
 	Exchange(ctx context.Context, c fleet.Contact, ans *fleet.Answer) (*fleet.Order, error)
-	NoteNetworkUse(ctx context.Context, c fleet.Contact, uses []fleet.NetworkUse) error
+	NoteNetworkUse(ctx context.Context, c fleet.Contact, batch []byte, uses []fleet.NetworkUse) error
 
 	Google(ctx context.Context, a fleet.Actor) (*fleet.GoogleAccount, error)
 	GoogleAccess(ctx context.Context) (*fleet.GoogleAccount, []byte, error)
@@ -85,6 +85,7 @@ type Android struct {
 	known  [sha256.Size]byte // of what conn was made from
 	heard  seenMessages
 	lastly reconcileReport
+	strays []string // titles of web apps at Google that no link of ours stands behind
 }
 
 var (
@@ -96,6 +97,7 @@ var (
 	_ fleet.FindsConflicts  = (*Android)(nil)
 	_ fleet.Noter           = (*Android)(nil)
 	_ fleet.RendersFrame    = (*Android)(nil)
+	_ fleet.BringsApps      = (*Android)(nil)
 	_ fleet.ExpiryEnforcer  = (*Android)(nil)
 )
 

@@ -68,7 +68,7 @@ func policyCases(t testing.TB) map[string]struct {
 	expiring.frame.Expiry, erasing.frame.Expiry = fleet.Expiry{Days: 7}, fleet.Expiry{Days: 7, Erase: 14}
 	logged := func(m fleet.Mode, system int) *rendering {
 		r := company(m)
-		r.frame.Facts, r.frame.System, r.notified = append(slices.Clone(corporateFacts), fleet.FactNetworkUse), system, true
+		r.frame.Facts, r.frame.System, r.frame.Notified = append(slices.Clone(corporateFacts), fleet.FactNetworkUse), system, true
 		return r
 	}
 	pass := profileOf("pass", fleet.TypePasscode, `{"min_length":6}`)
@@ -189,8 +189,8 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%s has no usage", mode)
 		}
 	}
-	for _, a := range []fleet.ActionType{fleet.ActLock, fleet.ActClearPasscode, fleet.ActRestart, fleet.ActWipe} {
-		body, life := commandFor(&fleet.Action{Type: a, Options: fleet.ActionOptions{Message: "Bye"}}, "482915")
+	for _, a := range []fleet.ActionType{fleet.ActLock, fleet.ActClearPasscode, fleet.ActClearApp, fleet.ActRestart, fleet.ActWipe} {
+		body, life := commandFor(&fleet.Action{Type: a, Options: fleet.ActionOptions{Message: "Bye", App: "com.example.cam"}}, "482915")
 		body["duration"] = seconds(int(life.Seconds()))
 		wantBody(t, "Command", body)
 	}

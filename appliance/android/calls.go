@@ -87,33 +87,21 @@ const listedFields = "devices(name,state,appliedState,policyName,appliedPolicyNa
 
 // listDevices walks all devices of an enterprise. An error on any page is an error of the whole: nothing follows from half a list.
 func (c *client) listDevices(ctx context.Context, enterprise string, each func(*device) error) error {
-	token := ""
-	for range 100_000 {
-		q := url.Values{"pageSize": {"100"}, "fields": {listedFields}}
-		if token != "" {
-			q.Set("pageToken", token)
-		}
-		var out struct {
-			Devices []*device `json:"devices"`
-			Next    string    `json:"nextPageToken"`
-		}
-		if err := c.manage(ctx, laneRead, http.MethodGet, enterprise+"/devices", q, nil, &out); err != nil {
-			return err
-		}
-		for _, d := range out.Devices {
+	type page struct {
+		Devices []*device `json:"devices"`
+		Next    string    `json:"nextPageToken"`
+	}
+	return walkPages(ctx, c, laneRead, enterprise+"/devices", url.Values{"fields": {listedFields}}, 100_000, func(p *page) string { return p.Next }, func(p *page) (bool, error) {
+		for _, d := range p.Devices {
 			if d == nil || enterpriseOf(d.Name) != enterprise {
 				continue
 			}
 			if err := each(d); err != nil {
-				return err
+				return false, err
 			}
 		}
-		if out.Next == "" || out.Next == token {
-			return nil
-		}
-		token = out.Next
-	}
-	return errors.New("the list of devices has no end")
+		return true, nil
+	})
 }
 
 func (c *client) deleteDevice(ctx context.Context, name, reason string) error {
@@ -139,31 +127,24 @@ func (c *client) cancelOperation(ctx context.Context, name string) error {
 }
 
 // findOperation looks for a command that was sent and whose answer was lost.
-func (c *client) findOperation(ctx context.Context, device, kind string, since time.Time) (*operation, error) {
-	token := ""
-	for range 20 {
-		q := url.Values{"pageSize": {"100"}}
-		if token != "" {
-			q.Set("pageToken", token)
-		}
-		var out struct {
-			Operations []*operation `json:"operations"`
-			Next       string       `json:"nextPageToken"`
-		}
-		if err := c.manage(ctx, laneOrder, http.MethodGet, device+"/operations", q, nil, &out); err != nil {
-			return nil, err
-		}
-		for _, o := range out.Operations {
+func (c *client) findOperation(ctx context.Context, device, kind string, since time.Time) (found *operation, err error) {
+	type page struct {
+		Operations []*operation `json:"operations"`
+		Next       string       `json:"nextPageToken"`
+	}
+	err = walkPages(ctx, c, laneOrder, device+"/operations", nil, 20, func(p *page) string { return p.Next }, func(p *page) (bool, error) {
+		for _, o := range p.Operations {
 			if o != nil && o.Metadata.Type == kind && !o.Metadata.Created.Before(since) {
-				return o, nil
+				found = o
+				return false, nil
 			}
 		}
-		if out.Next == "" || out.Next == token {
-			return nil, nil
-		}
-		token = out.Next
+		return true, nil
+	})
+	if errors.Is(err, errEndless) {
+		err = nil // the newest come first
 	}
-	return nil, nil
+	return found, err
 }
 
 // getApp is what Play knows of an app: its title and the settings that it takes.

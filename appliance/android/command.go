@@ -1,6 +1,7 @@
 package android
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ func commandFor(a *fleet.Action, pin string) (map[string]any, time.Duration) {
 		return map[string]any{"type": "LOCK"}, keepCommand
 	case fleet.ActClearPasscode:
 		return map[string]any{"type": "RESET_PASSWORD", "newPassword": pin, "resetPasswordFlags": []string{"LOCK_NOW"}}, keepCommand
+	case fleet.ActClearApp:
+		return map[string]any{"type": "CLEAR_APP_DATA", "clearAppsDataParams": map[string]any{"packageNames": []string{a.Options.App}}}, keepCommand
 	case fleet.ActRestart:
 		return map[string]any{"type": "REBOOT"}, keepRestart
 	case fleet.ActWipe, fleet.ActDelete: // where only a factory reset is possible, deleting is one
@@ -197,6 +200,14 @@ func (t *turn) settle(ctx context.Context, o fleet.OrderID, key string, op *oper
 		return &fleet.Answer{Order: o, Outcome: fleet.Failed, Reason: r}, nil
 	case op.Error != nil && op.Error.Code != 0:
 		return &fleet.Answer{Order: o, Outcome: fleet.Failed, Reason: fleet.Reason{Code: codeCommandError, Args: map[string]string{"code": fmt.Sprint(op.Error.Code)}, DeviceWords: clip(op.Error.Message, 500)}}, nil
+	}
+	for _, r := range op.Metadata.Cleared.Results { // there is one: an order is for one app
+		if r.Result == "SUCCESS" || r.Result == "" {
+			continue
+		}
+		failed := why(cmp.Or(clearErrors[r.Result], commandErrors["UNKNOWN"]))
+		failed.DeviceWords = clip(r.Result, 60)
+		return &fleet.Answer{Order: o, Outcome: fleet.Failed, Reason: failed}, nil
 	}
 	return &fleet.Answer{Order: o, Outcome: fleet.Done}, nil
 }

@@ -301,6 +301,9 @@ func (a *Android) Reconcile(ctx context.Context) error {
 		err = a.tidyWebApps(ctx, conn)
 	}
 	if err == nil {
+		err = a.compareWebApps(ctx, conn)
+	}
+	if err == nil {
 		a.mu.Lock()
 		a.lastly = report
 		a.mu.Unlock()

@@ -40,7 +40,6 @@ type rendering struct {
 	root      *x509.Certificate
 	profiles  map[fleet.ProfileID]*fleet.Profile // those that may be referred to
 	packed    map[fleet.ProfileID]fleet.PackedIdentity
-	notified  bool                       // Google notifies us: without, logs reach nobody
 	webApps   map[fleet.ProfileID]string // packages of web links
 	early     bool                       // before there is a device: nothing that needs a certificate, or is made at Google first, can be said yet
 }

@@ -31,6 +31,13 @@ var commandErrors = map[string]string{
 	"UNSUPPORTED":     "android.command.unsupported",
 }
 
+// clearErrors says what PerAppResult.clearingResult means for people.
+var clearErrors = map[string]string{
+	"APP_NOT_FOUND": "android.clear-app.absent",
+	"APP_PROTECTED": "android.clear-app.protected",
+	"API_LEVEL":     "android.clear-app.old",
+}
+
 // ReasonCodes lists every code that this package can say, with the names of its arguments: the catalogue of words must have them all.
 func ReasonCodes() map[string][]string {
 	out := map[string][]string{
@@ -39,7 +46,7 @@ func ReasonCodes() map[string][]string {
 		codeOther: nil, codeWrongOwner: nil, codeRefused: nil,
 
 		"android.sync": nil, "android.lock": nil, "android.lock.kiosk": nil, "android.reset-password": nil, "android.reset-password.none": nil,
-		"android.restart": nil, "android.restart.profile": nil, "android.retire.profile": nil, "android.retire.company": nil, "android.retire.none": nil,
+		"android.clear-app": nil, "android.restart": nil, "android.restart.profile": nil, "android.retire.profile": nil, "android.retire.company": nil, "android.retire.none": nil,
 		"android.wipe": nil, "android.wipe.personal": nil, "android.delete.profile": nil, "android.delete.reset": nil, "android.delete.company": nil,
 
 		"android.not-applicable.type": {"type"}, "android.not-applicable.imap": nil, "android.not-applicable.gmail-oauth": nil,
@@ -49,13 +56,16 @@ func ReasonCodes() map[string][]string {
 
 		"android.check.token": nil, "android.check.api": nil, "android.check.enterprise": nil, "android.check.no-enterprise": nil, "android.check.polling": nil,
 		"android.check.topic": nil, "android.check.topic-unset": nil, "android.check.topic-unseen": nil, "android.check.topic-closed": nil,
-		"android.check.quota": nil, "android.check.quota-used": nil, "android.check.usage": nil,
+		"android.check.web-apps": nil, "android.check.web-apps-left": {"titles"}, "android.do.web-apps": nil, "android.check.quota": nil, "android.check.quota-used": nil, "android.check.usage": nil,
 		"android.do.connect": nil, "android.do.sign-up": nil, "android.do.network": nil, "android.do.key": nil, "android.do.api": nil, "android.do.role": nil,
 		"android.do.topic": nil, "android.do.quota": nil, "android.do.usage": nil, "android.do.wait": nil,
 
 		"android.expiry.profile": {"days"}, "android.expiry.reset": {"days"}, "android.expiry.late": {"days"},
 
 		"android.gap.personal": nil, "android.gap.personal-12": nil, "android.gap.mode": nil, "android.gap.company": nil,
+	}
+	for _, code := range clearErrors {
+		out[code] = nil
 	}
 	for _, code := range commandErrors {
 		out[code] = nil

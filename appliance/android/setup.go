@@ -138,6 +138,7 @@ const (
 	consoleKeys  = "https://console.cloud.google.com/iam-admin/serviceaccounts"
 	consoleTopic = "https://console.cloud.google.com/cloudpubsub/topic/list"
 	quotaForm    = "https://developers.google.com/android/management/quotas"
+	playApps     = "https://play.google.com/work"
 	usagePage    = "https://developers.google.com/android/management/permissible-usage"
 )
 
@@ -170,7 +171,7 @@ func (a *Android) Check(ctx context.Context, by fleet.Actor) ([]fleet.GoogleChec
 	}
 	out = append(out, fleet.GoogleCheck{Code: "api", State: "good", Reason: why("android.check.api")},
 		fleet.GoogleCheck{Code: "enterprise", State: "good", Reason: why("android.check.enterprise")},
-		a.checkTopic(ctx, conn, known), a.checkQuota(ctx))
+		a.checkTopic(ctx, conn, known), a.checkQuota(ctx), a.checkWebApps())
 	return append(out, fleet.GoogleCheck{Code: "usage", State: "unknown", Reason: why("android.check.usage"), Do: why("android.do.usage"), Link: usagePage}), nil
 }
 
@@ -229,6 +230,17 @@ func (a *Android) checkTopic(ctx context.Context, conn *connection, known map[st
 		c.Reason = why("android.check.topic")
 	}
 	return c
+}
+
+// checkWebApps names web apps that the last look at Google found and that no web link stands behind.
+func (a *Android) checkWebApps() fleet.GoogleCheck {
+	a.mu.Lock()
+	titles := a.strays
+	a.mu.Unlock()
+	if len(titles) == 0 {
+		return fleet.GoogleCheck{Code: "web-apps", State: "good", Reason: why("android.check.web-apps")}
+	}
+	return fleet.GoogleCheck{Code: "web-apps", State: "warn", Reason: why("android.check.web-apps-left", "titles", clip(strings.Join(titles, ", "), 500)), Do: why("android.do.web-apps"), Link: playApps}
 }
 
 // checkQuota says of the number of devices that Google allows what can be known: nothing, until one has enrolled.

@@ -148,7 +148,7 @@ func (t *turn) deliver(ctx context.Context, o *fleet.Order) (*fleet.Answer, erro
 	if o.Step.Kind == fleet.StepInstall {
 		unit, profiles = o.Step.Unit.Version, o.Profiles
 	}
-	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, notified: t.conn.account.Subscription != "", root: t.a.rootCertificate(), packed: o.Packed}
+	r := &rendering{mode: t.rec.Mode, ownership: o.Device.Ownership, person: o.Person, frame: *o.Frame, root: t.a.rootCertificate(), packed: o.Packed}
 	var err error
 	if r.webApps, err = t.a.linked(ctx, t.conn, profiles); err == nil {
 		err = t.a.send(ctx, t.conn, lanePolicy, t.rec, r, profiles, unit)
@@ -223,7 +223,11 @@ func (t *turn) query(ctx context.Context, o *fleet.Order) (*fleet.Answer, error)
 			return ans, nil
 		}
 		ans.Markers = map[string]string{}
-		if t.rec.Sent.Unit != "" {
+		stand, err := t.a.linksStand(ctx, &t.rec.Sent)
+		if err != nil {
+			return nil, err
+		}
+		if t.rec.Sent.Unit != "" && stand {
 			ans.Markers[unitPolicy] = t.rec.Sent.Unit
 			ans.Results = results(t.dev, t.rec.Sent.Owners)
 		}
@@ -273,7 +277,7 @@ func (a *Android) Wake(ctx context.Context, w fleet.Wake) fleet.WakeResult {
 	e := fleet.EnrolmentID(w.Address)
 	u := urgentWish
 	switch fleet.ActionType(w.Reason) {
-	case fleet.ActLock, fleet.ActClearPasscode, fleet.ActRestart, fleet.ActRetire, fleet.ActWipe, fleet.ActDelete, fleet.ActSync:
+	case fleet.ActLock, fleet.ActClearPasscode, fleet.ActClearApp, fleet.ActRestart, fleet.ActRetire, fleet.ActWipe, fleet.ActDelete, fleet.ActSync:
 		u = urgentOrder
 	}
 	waiting := a.queue.length()

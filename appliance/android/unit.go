@@ -1,6 +1,7 @@
 package android
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -45,6 +46,22 @@ func (a *Android) Applies(p *fleet.Profile, t fleet.Target) (bool, fleet.Reason)
 		return appApplies(p.Values(), t)
 	}
 	return true, fleet.Reason{}
+}
+
+// AppsOf names the app that a profile brings. That of a web link is its browser's.
+func (a *Android) AppsOf(p *fleet.Profile) []string {
+	v := p.Values()
+	switch p.Type {
+	case fleet.TypeApp:
+		if v.String("kind") == fleet.AppPlay && v.String("install") != "blocked" {
+			return []string{v.String("package")}
+		}
+	case fleet.TypeEmail:
+		return []string{cmp.Or(mailApps[v.String("android_app")], appGmail)}
+	case fleet.TypeKiosk:
+		return []string{v.String("app")}
+	}
+	return nil
 }
 
 // RemovesWhole says that the end of management takes everything with it: the work profile goes as one, and so does a device that is reset.

@@ -24,8 +24,8 @@ type usageBatch struct {
 // usageMost is how many events of a batch are counted.
 const usageMost = 100_000
 
-// noteUsage takes a batch of a network log in. What it holds besides numbers of connections is let go. A batch that comes again after a restart of ours
-// counts twice: Google gives batches no name.
+// noteUsage takes a batch of a network log in. What it holds besides numbers of connections is let go. Google gives batches no name: one that comes
+// again is known by its bytes.
 func (a *Android) noteUsage(ctx context.Context, conn *connection, data []byte) error {
 	var b usageBatch
 	if json.Unmarshal(data, &b) != nil || enterpriseOf(b.Device) != conn.account.Enterprise {
@@ -40,7 +40,7 @@ func (a *Android) noteUsage(ctx context.Context, conn *connection, data []byte) 
 		return nil
 	}
 	c := fleet.Contact{Identity: fleet.Identity{Enrolment: rec.Enrolment, Device: rec.DeviceID}, Channel: fleet.DeviceChannel, At: a.now()}
-	err = a.fleet.NoteNetworkUse(ctx, c, uses)
+	err = a.fleet.NoteNetworkUse(ctx, c, data, uses)
 	if errors.Is(err, fleet.ErrNoRecord) || errors.Is(err, fleet.ErrIdentity) {
 		return nil // it has left
 	}
@@ -70,5 +70,5 @@ func countUses(b *usageBatch) []fleet.NetworkUse {
 // Android 8, with a work profile of a company's since Android 12), and only where its batches reach us.
 func (r *rendering) logsNetwork() bool {
 	since := map[fleet.Mode]int{fleet.ModeFullyManaged: 8, fleet.ModeKiosk: 8, fleet.ModeCompanyWorkProfile: 12}[r.mode]
-	return since > 0 && r.frame.System >= since && r.notified && r.may(fleet.FactNetworkUse)
+	return since > 0 && r.frame.System >= since && r.frame.Notified && r.may(fleet.FactNetworkUse)
 }

@@ -9,8 +9,10 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,18 +121,19 @@ func (a *Android) webApp(ctx context.Context, conn *connection, p *fleet.Profile
 			return "", err
 		}
 	}
-	switch {
-	case w == nil:
+	if w != nil && w.Package != "" && w.Digest == sum {
+		return w.Package, nil
+	}
+	if w == nil {
 		w = &webApp{Profile: p.ID, Enterprise: conn.account.Enterprise}
 		if err := a.keepWebApp(ctx, w); err != nil {
 			return "", err
 		}
-	case w.Package == "": // whether it was made is not known
+	}
+	if w.Package == "" { // it may be there all the same: an answer was lost, or it was made after the backup that was restored since
 		if w.Package, err = a.strayWebApp(ctx, conn, body); err != nil {
 			return "", err
 		}
-	case w.Digest == sum:
-		return w.Package, nil
 	}
 	if w.Package == "" {
 		if w.Package, err = conn.createWebApp(ctx, w.Enterprise, body); err != nil {
@@ -171,7 +174,7 @@ func (a *Android) eachWebApp(ctx context.Context) (out []*webApp, err error) {
 	return out, err
 }
 
-// strayWebApp looks for a web app that was made and whose answer was lost: of this title and address, and nobody's. "" when there is none.
+// strayWebApp looks for a web app of this title and address that is nobody's. "" when there is none.
 func (a *Android) strayWebApp(ctx context.Context, conn *connection, body map[string]any) (string, error) {
 	ours, err := a.eachWebApp(ctx)
 	if err != nil {
@@ -227,6 +230,74 @@ func (a *Android) tidyWebApps(ctx context.Context, conn *connection) error {
 	return nil
 }
 
+// compareWebApps holds Google's list of web apps against ours. One of ours that Google has no longer is made anew, and its devices are looked at. One
+// that is at Google and not ours is left there, since somebody may have made it in Play: the check names it.
+func (a *Android) compareWebApps(ctx context.Context, conn *connection) error {
+	ours, err := a.eachWebApp(ctx)
+	if err != nil {
+		return err
+	}
+	there := map[string]string{}
+	if err := conn.listWebApps(ctx, conn.account.Enterprise, func(name, title, _ string) { there[id(name)] = title }); err != nil {
+		return err
+	}
+	for _, w := range ours {
+		if _, is := there[w.Package]; is || w.Package == "" || w.Enterprise != conn.account.Enterprise {
+			delete(there, w.Package)
+			continue
+		}
+		if err := a.loseWebApp(ctx, conn, w.Profile); err != nil {
+			return err
+		}
+	}
+	strays := slices.Sorted(maps.Values(there))
+	a.mu.Lock()
+	a.strays = strays
+	a.mu.Unlock()
+	return nil
+}
+
+// loseWebApp notes that Google has no longer the web app of a link, once it has said so itself.
+func (a *Android) loseWebApp(ctx context.Context, conn *connection, p fleet.ProfileID) error {
+	a.linking.Lock()
+	defer a.linking.Unlock()
+	w, err := a.webAppOf(ctx, p)
+	if err != nil || w == nil || w.Package == "" {
+		return err
+	}
+	err = conn.manage(ctx, laneRead, http.MethodGet, w.name(), nil, nil, nil)
+	if !is(err, http.StatusNotFound) {
+		return err
+	}
+	lost := "app/" + w.Package
+	w.Package, w.Digest = "", ""
+	if err := a.keepWebApp(ctx, w); err != nil {
+		return err
+	}
+	return a.eachRecord(ctx, func(r *record) error {
+		if len(r.Sent.Owners[lost]) > 0 {
+			a.queue.push(r.Enrolment, urgentNews, true, nil)
+		}
+		return nil
+	})
+}
+
+// linksStand says whether the web apps that a policy names are still those of its links.
+func (a *Android) linksStand(ctx context.Context, s *sentPolicy) (bool, error) {
+	ours, err := a.eachWebApp(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, w := range ours {
+		for part, owners := range s.Owners {
+			if pkg, app := strings.CutPrefix(part, "app/"); app && pkg != w.Package && slices.Contains(owners, w.Profile) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
 func (c *client) createWebApp(ctx context.Context, enterprise string, body map[string]any) (string, error) {
 	var out struct{ Name string }
 	err := c.do(ctx, call{lane: lanePolicy, method: http.MethodPost, base: c.management, path: enterprise + "/webApps", once: true, body: body}, &out)
@@ -246,30 +317,18 @@ func (c *client) deleteWebApp(ctx context.Context, name string) error {
 
 // listWebApps walks all web apps of an enterprise.
 func (c *client) listWebApps(ctx context.Context, enterprise string, each func(name, title, start string)) error {
-	token := ""
-	for range 10_000 {
-		q := url.Values{"pageSize": {"100"}}
-		if token != "" {
-			q.Set("pageToken", token)
-		}
-		var out struct {
-			Apps []struct {
-				Name  string `json:"name"`
-				Title string `json:"title"`
-				Start string `json:"startUrl"`
-			} `json:"webApps"`
-			Next string `json:"nextPageToken"`
-		}
-		if err := c.manage(ctx, laneRead, http.MethodGet, enterprise+"/webApps", q, nil, &out); err != nil {
-			return err
-		}
-		for _, w := range out.Apps {
+	type page struct {
+		Apps []struct {
+			Name  string `json:"name"`
+			Title string `json:"title"`
+			Start string `json:"startUrl"`
+		} `json:"webApps"`
+		Next string `json:"nextPageToken"`
+	}
+	return walkPages(ctx, c, laneRead, enterprise+"/webApps", nil, 10_000, func(p *page) string { return p.Next }, func(p *page) (bool, error) {
+		for _, w := range p.Apps {
 			each(w.Name, w.Title, w.Start)
 		}
-		if out.Next == "" || out.Next == token {
-			return nil
-		}
-		token = out.Next
-	}
-	return errors.New("the list of web apps has no end")
+		return true, nil
+	})
 }

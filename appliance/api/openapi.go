@@ -99,7 +99,7 @@ var choices = map[reflect.Type]any{
 	reflect.TypeFor[fleet.Mode]():        []fleet.Mode{fleet.ModeDevice, fleet.ModeWorkProfile, fleet.ModeCompanyWorkProfile, fleet.ModeFullyManaged, fleet.ModeKiosk},
 	reflect.TypeFor[fleet.Ownership]():   []fleet.Ownership{fleet.Personal, fleet.Corporate},
 	reflect.TypeFor[fleet.ProfileType](): profileTypes(),
-	reflect.TypeFor[fleet.ActionType]():  []fleet.ActionType{fleet.ActRetire, fleet.ActWipe, fleet.ActDelete, fleet.ActLock, fleet.ActClearPasscode, fleet.ActRestart, fleet.ActSync, fleet.ActQuery},
+	reflect.TypeFor[fleet.ActionType]():  []fleet.ActionType{fleet.ActRetire, fleet.ActWipe, fleet.ActDelete, fleet.ActLock, fleet.ActClearPasscode, fleet.ActClearApp, fleet.ActRestart, fleet.ActSync, fleet.ActQuery},
 	reflect.TypeFor[fleet.ProfileStatusCode](): []fleet.ProfileStatusCode{fleet.StatusPending, fleet.StatusSucceeded, fleet.StatusError, fleet.StatusConflict,
 		fleet.StatusNotApplicable, fleet.StatusWaitsPerson, fleet.StatusRemoving, fleet.StatusRemoved},
 }

@@ -1,6 +1,7 @@
 package apple
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ const (
 	codeNoEnrolment   = "apple.enrolment-data-lost"
 	codeNoPasscode    = "apple.lock.no-passcode"
 	codeError         = "apple.error"
+	codeInstall       = "apple.install-failed" // the outermost of most chains
 	codeAccount       = "apple.account-exists" // B8
 )
 
@@ -25,10 +27,10 @@ const (
 var errorCodes = map[int64]string{
 	1000: "apple.profile-invalid", 1001: "apple.profile-invalid", 1002: "apple.profile-invalid", 1003: "apple.profile-invalid",
 	1004: "apple.profile-signature", 1005: "apple.profile-invalid", 1006: "apple.profile-invalid", 1007: "apple.profile-invalid",
-	1008: "apple.profile-invalid", 1009: "apple.install-failed", 1010: "apple.profile-invalid",
+	1008: "apple.profile-invalid", 1009: codeInstall, 1010: "apple.profile-invalid",
 	2000: "apple.profile-invalid", 2001: "apple.profile-invalid", 2002: "apple.profile-invalid", 2003: "apple.profile-invalid",
 	2004: "apple.profile-invalid", 2005: "apple.device-internal",
-	4000: "apple.profile-invalid", 4001: "apple.install-failed", 4002: "apple.uuid-in-use", 4004: "apple.person-refused",
+	4000: "apple.profile-invalid", 4001: codeInstall, 4002: "apple.uuid-in-use", 4004: "apple.person-refused",
 	4005: "apple.passcode-needed", 4007: "apple.profile-invalid", 4008: "apple.update-differs", 4009: "apple.device-locked", 4010: "apple.update-differs",
 	4011: "apple.profile-invalid", 4012: "apple.update-differs", 4013: "apple.update-differs", 4014: "apple.identity-lost",
 	4015: "apple.update-differs", 4023: "apple.not-accepted-here", 4024: "apple.profile-not-there", 4025: "apple.needs-supervision", 4027: "apple.passcode-needed",
@@ -61,36 +63,47 @@ var errorCodes = map[int64]string{
 	29000: "apple.needs-supervision",
 }
 
-// explain turns an error chain into a reason. Its first element is the outermost ("installation failed"), its last the cause.
+// explain turns an error chain into a reason. Its first element is the outermost ("installation failed"), its last the cause. The cause may lie
+// below what Apple's numbers are about, in the network or the keychain: then the innermost number that says more than "it failed" counts.
 func explain(chain []any) fleet.Reason {
-	var domain, words string
-	var number int64
-	for i := len(chain) - 1; i >= 0; i-- {
-		e, ok := chain[i].(dict)
-		if !ok {
-			continue
+	var elements []dict
+	for _, x := range chain {
+		if e, ok := x.(dict); ok {
+			elements = append(elements, e)
 		}
-		n, _ := e.number("ErrorCode")
-		domain, number = e.text("ErrorDomain"), int64(n)
-		if words = e.text("LocalizedDescription"); words == "" {
-			words = e.text("USEnglishDescription")
-		}
-		break
 	}
-	if words == "" { // the cause is silent: an outer element may speak
-		for i := len(chain) - 1; i >= 0 && words == ""; i-- {
-			if e, ok := chain[i].(dict); ok {
-				words = e.text("LocalizedDescription") + e.text("USEnglishDescription")
-			}
+	slices.Reverse(elements)
+	var cause dict
+	for i, e := range elements {
+		speaks := appleDomain(e.text("ErrorDomain")) && errorCodes[numberOf(e)] != codeInstall
+		if i == 0 || speaks {
+			cause = e
+		}
+		if speaks {
+			break
 		}
 	}
 	code := codeError
-	if known, ok := errorCodes[number]; ok && appleDomain(domain) {
+	if known, ok := errorCodes[numberOf(cause)]; ok && appleDomain(cause.text("ErrorDomain")) {
 		code = known
 	}
-	r := fleet.Why(code, "domain", clip(domain), "number", strconv.FormatInt(number, 10))
+	words := ""
+	for _, e := range elements { // the cause may be silent
+		if words = e.text("LocalizedDescription"); words == "" {
+			words = e.text("USEnglishDescription")
+		}
+		if words != "" {
+			break
+		}
+	}
+	r := fleet.Why(code, "domain", clip(cause.text("ErrorDomain")), "number", strconv.FormatInt(numberOf(cause), 10))
 	r.DeviceWords = clip(words)
 	return r
+}
+
+func numberOf(e dict) int64 {
+	n, _ := e.number("ErrorCode")
+	return int64(n)
 }
 
 // appleDomain says whether an error domain is one that the numbers above belong to: MC…ErrorDomain and its newer names.

@@ -65,9 +65,18 @@ func (f *Fleet) choices(tx store.Tx, a Actor, d *Device) ([]ActionChoice, error)
 			c.Offered, c.Reason, c.Nodes = false, r, nil
 			continue
 		}
+		if c.Type == ActClearApp {
+			if c.Apps, err = f.managedApps(tx, m, d); err != nil {
+				return nil, err
+			}
+			if len(c.Apps) == 0 {
+				c.Offered, c.Reason = false, Why("action.no-apps")
+				continue
+			}
+		}
 		own := a.Kind == ActorPerson && d.Person == PersonID(a.ID) && d.Ownership == Personal && (c.Type == ActLock || c.Type == ActRetire || c.Type == ActWipe)
 		if !own && !a.May(c.Type.Needs()) {
-			c.Offered, c.Nodes, c.Reason = false, nil, Why("forbidden", "permission", string(c.Type.Needs()))
+			c.Offered, c.Nodes, c.Apps, c.Reason = false, nil, nil, Why("forbidden", "permission", string(c.Type.Needs()))
 		}
 	}
 	return out, nil
@@ -127,6 +136,9 @@ func checkOptions(c *ActionChoice, o *ActionOptions) error {
 	has("obliterate", o.Obliterate != "")
 	has("keep-enrolled", o.KeepEnrolled)
 	has(o.Method, o.Method != "")
+	if o.Method != "" {
+		bad.oneOf("method", o.Method, WipeMethods)
+	}
 	if o.KeepEnrolled && (o.Stolen || o.Method != "") {
 		bad.put("keep_enrolled", "action.option", "option", "keep-enrolled")
 	}
@@ -139,6 +151,12 @@ func checkOptions(c *ActionChoice, o *ActionOptions) error {
 		has("node", o.Node != "")
 	case !slices.Contains(c.Nodes, o.Node):
 		bad.put("node", "query.node")
+	}
+	switch {
+	case c.Type != ActClearApp:
+		has("app", o.App != "")
+	case !slices.ContainsFunc(c.Apps, func(x App) bool { return x.ID == o.App }):
+		bad.put("app", "action.app")
 	}
 	bad.line("message", o.Message, 0, 300)
 	bad.line("phone", o.Phone, 0, 40)

@@ -13,7 +13,8 @@ const (
 	ActClearPasscode ActionType = "clear-passcode"
 	ActRestart       ActionType = "restart"
 	ActSync          ActionType = "sync"
-	ActQuery         ActionType = "query" // asks for one node (D8)
+	ActQuery         ActionType = "query"          // asks for one node (D8)
+	ActClearApp      ActionType = "clear-app-data" // of one managed app
 )
 
 // ActionState: queued, sent, acknowledged, then one of the rest.
@@ -42,8 +43,12 @@ type ActionOptions struct {
 	KeepEnrolled bool   `json:"keep_enrolled,omitempty"` // wipe of a PC: it stays managed
 	Method       string `json:"method,omitempty"`        // wipe of a PC: another way of erasing; those that apply stand in ActionChoice.Options
 	Node         string `json:"node,omitempty"`          // query: what is asked, one of ActionChoice.Nodes
+	App          string `json:"app,omitempty"`           // clear-app-data: which, one of ActionChoice.Apps
 	Stolen       bool   `json:"stolen,omitempty"`        // wipe: lost or stolen, cannot re-enrol until cleared
 }
+
+// WipeMethods are other ways of erasing a PC (Method).
+var WipeMethods = []string{"protected", "keep-provisioning", "cloud"}
 
 // Action has an explicit life; nothing is ever silently pending.
 type Action struct {
@@ -73,6 +78,7 @@ type ActionChoice struct {
 	Reason   Reason     `json:"reason,omitzero"`   // why not, or what it does
 	Options  []string   `json:"options,omitempty"` // which options apply: "message", "phone", "pin", "keep-data-plan", ...
 	Nodes    []string   `json:"nodes,omitempty"`   // query: what may be asked
+	Apps     []App      `json:"apps,omitempty"`    // clear-app-data: those whose data can be cleared
 	NeedsPIN bool       `json:"needs_pin"`
 	Confirm  bool       `json:"confirm"` // asks for the device's name
 }

@@ -131,7 +131,7 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 			return true, f.end(tx, s.device, s.rep, evProved, ev, deviceActor(s.device, x.c.From))
 		}
 		if a.Type == ActWipe {
-			s.rep.erased()
+			s.rep.erased(ev.At)
 			x.rows = true
 		}
 		return false, f.endAction(tx, a, ActionDone, s.takeReply(a, ans, ev), ev)

@@ -19,5 +19,5 @@ var auditVerbs = []string{"create", "update", "delete", "assign", "unassign", "m
 
 // ActionTypes lists the actions in the order of the UI.
 func ActionTypes() []ActionType {
-	return []ActionType{ActSync, ActQuery, ActLock, ActClearPasscode, ActRestart, ActRetire, ActWipe, ActDelete}
+	return []ActionType{ActSync, ActQuery, ActLock, ActClearPasscode, ActClearApp, ActRestart, ActRetire, ActWipe, ActDelete}
 }

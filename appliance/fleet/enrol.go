@@ -299,7 +299,7 @@ func nameFor(tx store.Tx, d *Device, own string) (string, error) {
 }
 
 func clearFacts(tx store.Tx, d DeviceID) error {
-	for _, err := range []error{facts.Delete(tx, string(d)), inventories.Delete(tx, string(d))} {
+	for _, err := range []error{facts.Delete(tx, string(d)), inventories.Delete(tx, string(d)), networkHeard.Delete(tx, string(d))} {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}

@@ -58,7 +58,7 @@ func (f *Fleet) Exchange(ctx context.Context, c Contact, ans *Answer) (order *Or
 			if !x.next.IsZero() && x.next.Before(until) {
 				until = x.next
 			}
-			if !x.postponed() { // what was put off is offered again in the next run
+			if !x.postponed() && !x.s.wasReset() { // what was put off is offered again in the next run
 				f.planner.idle.remember(d, c.Channel, idleEntry{enrolment: e, gen: gen, until: until}, epoch)
 			}
 			return nil, nil
@@ -109,6 +109,7 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	}
 	if x.c.NewRun {
 		ch.Skipped = nil
+		s.askAfterReset()
 	}
 	if x.c.News && s.device.State == Managed {
 		for _, q := range s.queries {

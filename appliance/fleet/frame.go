@@ -10,7 +10,9 @@ import (
 type Frame struct {
 	Facts  []FactKey `json:"facts,omitempty"` // that may be taken
 	Expiry Expiry    `json:"expiry,omitzero"`
-	System int       `json:"system,omitempty"` // the first number of its system's version, where something depends on it; 0 = not told yet
+	// Where the network log may be taken:
+	System   int  `json:"system,omitempty"`   // the first number of its system's version; 0 = not told yet
+	Notified bool `json:"notified,omitempty"` // the service that manages it notifies us: without, logs reach nobody
 }
 
 // Expiry is after how many days of silence access is withdrawn from a device by the rules that cover it; 0 = never.
@@ -76,6 +78,11 @@ func (f *Fleet) frame(tx store.Tx, d *Device) (*Frame, error) {
 	fr := &Frame{Facts: permitted(s, d), Expiry: x}
 	if slices.Contains(fr.Facts, FactNetworkUse) {
 		fr.System = firstNumber(d.OSVersion)
+		g, err := readGoogle(tx)
+		if err != nil {
+			return nil, err
+		}
+		fr.Notified = g != nil && g.Subscription != ""
 	}
 	return fr, nil
 }

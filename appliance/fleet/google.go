@@ -168,7 +168,13 @@ func (f *Fleet) SaveGoogle(ctx context.Context, a Actor, in GoogleInput) (*Googl
 			r.Connected = f.now().UTC()
 		}
 		r.By = a.Name
-		return &r.GoogleAccount, f.keepGoogle(tx, a, before, r)
+		if err := f.keepGoogle(tx, a, before, r); err != nil {
+			return nil, err
+		}
+		if notified := old != nil && old.Subscription != ""; notified != (r.Subscription != "") {
+			return &r.GoogleAccount, f.frameChanged(tx) // network logs can reach us from now on, or no longer
+		}
+		return &r.GoogleAccount, nil
 	})
 }
 

@@ -253,6 +253,9 @@ func (f *Fleet) endAction(tx store.Tx, a *Action, s ActionState, r Reason, ev Ev
 	return f.event(tx, a.Device, Reason{Code: "event.action-" + string(s), Args: map[string]string{"action": string(a.Type)}, DeviceWords: r.DeviceWords}, ev, "")
 }
 
+// linesMost bounds what one transaction deletes: no device comes near it.
+const linesMost = 20_000
+
 // purge takes a deleted device's record away for good (C6). Receipts, orders with their PINs, the tombstone and the log stay.
 func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 	rows, err := f.deliveriesOf(tx, d.ID)
@@ -272,6 +275,7 @@ func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 		func() error { return reports.Delete(tx, string(d.ID)) },
 		func() error { return facts.Delete(tx, string(d.ID)) },
 		func() error { return inventories.Delete(tx, string(d.ID)) },
+		func() error { return networkHeard.Delete(tx, string(d.ID)) },
 		func() error { return devices.Delete(tx, string(d.ID)) },
 	} {
 		if err := drop(); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -281,7 +285,7 @@ func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 	var lines []string
 	if err := timeline.Each(tx, below(d.ID), func(e *Event) (bool, error) {
 		lines = append(lines, e.ID)
-		return len(lines) < 1000, nil
+		return len(lines) < linesMost, nil
 	}); err != nil {
 		return err
 	}

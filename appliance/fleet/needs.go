@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"muster/pki"
 	"muster/store"
 )
 
@@ -29,6 +30,7 @@ const (
 	outageTold     = 10 * time.Minute // a push service is out now and then
 	caWarnsBefore  = 365 * 24 * time.Hour
 	strangersShown = 100
+	identityWarns  = 30 * 24 * time.Hour // a device renews its identity well before that (Settings.RenewBefore)
 )
 
 // pushWarnings are the days before its end at which the push certificate becomes a matter, with how grave it is.
@@ -43,6 +45,7 @@ type deviceNeeds struct {
 	at     time.Time
 	silent []*Device
 	warned []*Device
+	ending []*Device // by the end of their identities
 }
 
 // Needs lists what needs a person now, gravest first within each kind, within the actor's rights and scope.
@@ -267,7 +270,7 @@ func (n *needs) devices(tx store.Tx) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if age := n.now.Sub(k.at); age >= needsFresh || age < 0 {
-		k.silent, k.warned = nil, nil
+		k.silent, k.warned, k.ending = nil, nil, nil
 		for _, s := range []State{Managed, Enrolling, Retiring, Wiping} {
 			err := devices.Each(tx, store.Query{Index: "state", Value: string(s)}, func(d *Device) (bool, error) {
 				if d.Warning != nil && len(k.warned) < needsKept {
@@ -283,20 +286,18 @@ func (n *needs) devices(tx store.Tx) error {
 				return fmt.Errorf("look at devices: %w", err)
 			}
 		}
+		var err error
+		if k.ending, err = n.f.endingIdentities(tx, n.now); err != nil {
+			k.at = time.Time{}
+			return err
+		}
 		k.at = n.now
 	}
-	silent := 0
-	name := ""
-	for _, d := range k.silent {
-		if sees(n.a, d.Tags) {
-			if silent == 0 {
-				name = d.Name
-			}
-			silent++
-		}
-	}
-	if silent > 0 {
+	if silent, name := seenOf(n.a, k.silent); silent > 0 {
 		n.add("warning", "/devices?silent=14", "devices", Why("need.devices-silent", "count", strconv.Itoa(silent), "days", "14", "device", name))
+	}
+	if ending, name := seenOf(n.a, k.ending); ending > 0 {
+		n.add("warning", "/certificates", "identities", Why("need.identities-end", "count", strconv.Itoa(ending), "days", strconv.Itoa(int(identityWarns/(24*time.Hour))), "device", name))
 	}
 	shown := 0
 	for _, d := range k.warned {
@@ -306,4 +307,43 @@ func (n *needs) devices(tx store.Tx) error {
 		}
 	}
 	return nil
+}
+
+// seenOf counts the devices within an actor's scope and names the first.
+func seenOf(a Actor, list []*Device) (count int, name string) {
+	for _, d := range list {
+		if sees(a, d.Tags) {
+			if count == 0 {
+				name = d.Name
+			}
+			count++
+		}
+	}
+	return count, name
+}
+
+// endingIdentities are the managed devices whose identity ends soon and has no successor, the first to end first: those that did not call in the weeks in
+// which it should have been renewed, and those that refuse to renew it.
+func (f *Fleet) endingIdentities(tx store.Tx, now time.Time) (out []*Device, err error) {
+	live := false
+	q := pki.CertificateQuery{Purpose: pki.Management, Revoked: &live, ExpiresFrom: now, ExpiresTo: now.Add(identityWarns), Limit: 500}
+	for looked := 0; looked < scanMost; looked += q.Limit {
+		page, err := f.pki.Certificates(tx, q)
+		if err != nil {
+			return nil, fmt.Errorf("look at identities: %w", err)
+		}
+		for _, c := range page.Items {
+			d, _, err := certificateDevice(tx, Actor{}, c)
+			if err != nil {
+				return nil, err
+			}
+			if d != nil && d.State == Managed && string(d.Enrolment) == c.Binding.Enrolment && len(out) < needsKept {
+				out = append(out, d)
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	return out, nil
 }

@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,8 +32,43 @@ type NetworkUse struct {
 	N   int
 }
 
-// NoteNetworkUse adds a batch to the numbers of a device. Where the register does not allow them, nothing is kept.
-func (f *Fleet) NoteNetworkUse(ctx context.Context, c Contact, uses []NetworkUse) error {
+// heardBatches are the batches of a device's log that were counted, by a hash of each: what is delivered twice, also after a restart or a crash
+// of ours, counts once.
+type heardBatches struct {
+	Device  DeviceID     `json:"device"`
+	Batches []heardBatch `json:"batches"` // the oldest first
+}
+
+type heardBatch struct {
+	Hash []byte    `json:"hash"`
+	At   time.Time `json:"at"`
+}
+
+var networkHeard = store.Define("nb", func(h *heardBatches) string { return string(h.Device) })
+
+const (
+	batchKept   = 8 * 24 * time.Hour // longer than a message waits to be delivered
+	batchesMost = 1000               // of a device, which sends some ten a day
+)
+
+// take says whether a batch is new, and remembers it.
+func (h *heardBatches) take(batch []byte, now time.Time) bool {
+	sum := sha256.Sum256(batch)
+	hash := sum[:16]
+	if slices.ContainsFunc(h.Batches, func(b heardBatch) bool { return bytes.Equal(b.Hash, hash) }) {
+		return false
+	}
+	h.Batches = slices.DeleteFunc(h.Batches, func(b heardBatch) bool { return now.Sub(b.At) > batchKept })
+	if n := len(h.Batches) - batchesMost + 1; n > 0 {
+		h.Batches = slices.Delete(h.Batches, 0, n)
+	}
+	h.Batches = append(h.Batches, heardBatch{hash, now.UTC()})
+	return true
+}
+
+// NoteNetworkUse adds a batch to the numbers of a device, once. batch is what was delivered, of which nothing but a hash is kept. Where the register
+// does not allow the numbers, nothing is kept.
+func (f *Fleet) NoteNetworkUse(ctx context.Context, c Contact, batch []byte, uses []NetworkUse) error {
 	c = f.contact(c)
 	return f.db.Update(ctx, func(tx store.Tx) error {
 		d, err := f.speaking(tx, c)
@@ -43,6 +80,19 @@ func (f *Fleet) NoteNetworkUse(ctx context.Context, c Contact, uses []NetworkUse
 		}
 		s, err := f.settings(tx)
 		if err != nil || !Allowed(FactNetworkUse, d.Target(), switchesFor(s, d.Switches, d.Ownership)) {
+			return err
+		}
+		heard, err := networkHeard.Get(tx, string(d.ID))
+		if errors.Is(err, store.ErrNotFound) {
+			heard, err = &heardBatches{Device: d.ID}, nil
+		}
+		if err != nil {
+			return err
+		}
+		if !heard.take(batch, f.now()) {
+			return nil
+		}
+		if err := networkHeard.Put(tx, heard); err != nil {
 			return err
 		}
 		sheet, err := factsOf(tx, d.ID)

@@ -67,6 +67,9 @@ func plan(s *situation) []difference {
 	case Retiring:
 		return s.released(s.planRetire())
 	case Managed:
+		if !s.resets().IsZero() {
+			return nil
+		}
 		return slices.Concat(s.planActions(), s.planIdentity(), s.planRemovals(), s.planInstalls(), s.planQueries())
 	}
 	return nil
@@ -314,9 +317,10 @@ func (s *situation) planQueries() []difference {
 	var out []difference
 	for _, ch := range s.rep.channels() {
 		rep := s.rep.Channels[ch]
-		if ch != DeviceChannel && rep.wantsReadBack() {
+		q := rep.Queries[QueryProfiles]
+		if ch != DeviceChannel && (rep.wantsReadBack() || q != nil && q.Wanted) {
 			var f *failure
-			if q := rep.Queries[QueryProfiles]; q != nil {
+			if q != nil {
 				f = q.Failed
 			}
 			out = append(out, s.differ(ch, Step{Kind: StepQuery, Query: QueryProfiles}, f))
@@ -374,6 +378,7 @@ func (s *situation) horizon(ch Channel, diffs []difference) time.Time {
 	if s.device.State != Managed {
 		return next
 	}
+	add(s.resets())
 	for _, b := range s.rep.Blocked {
 		add(b.Next)
 	}

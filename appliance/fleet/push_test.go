@@ -348,4 +348,18 @@ func TestCertificates(t *testing.T) {
 	if got := list(h.owner, CertificateFilter{Device: "d2", State: CertificateExpired}); len(got) != 2 {
 		t.Errorf("%d expired, want 2", len(got))
 	}
+	want := func(a Actor, count string) {
+		t.Helper()
+		h.clock.move(needsFresh)
+		if n := h.need(a, "need.identities-end"); (n != nil) != (count != "") || n != nil && (n.Reason.Args["count"] != count || n.Reason.Args["device"] != "Bert's iPhone") {
+			t.Errorf("identities that end: %+v, want %q", n, count)
+		}
+	}
+	h.clock.move(-32 * 24 * time.Hour)
+	want(h.owner, "")
+	h.clock.move(2 * 24 * time.Hour)
+	want(h.owner, "1")
+	want(h.scoped("north"), "")
+	h.update(func(tx store.Tx) error { return h.pki.Revoke(tx, identity.Serial, pki.ReasonSuperseded, h.clock.now()) })
+	want(h.owner, "") // its successor was seen
 }

@@ -75,6 +75,7 @@ func orgReasonCodes() map[string][]string {
 		"power.delete":         nil,
 		"power.lock":           nil,
 		"power.clear-passcode": nil,
+		"power.clear-app-data": nil,
 		"power.restart":        nil,
 		"power.sync":           nil,
 		"power.query":          nil,

@@ -49,6 +49,8 @@ func planReasonCodes() map[string][]string {
 		"action.deleted":      nil,
 		"action.not-reached":  nil,
 		"action.too-late":     {"state"},
+		"action.no-apps":      nil,
+		"action.app":          nil,
 		"action.done":         nil,
 		"action.nothing-left": nil,
 		"action.unknown":      nil,

@@ -23,6 +23,7 @@ type reported struct {
 	Tries       map[ActionID]*failure      `json:"tries,omitempty"` // of actions that are repeated until proved
 	Removal     *removalReport             `json:"removal,omitempty"`
 	Next        int                        `json:"next,omitempty"` // sequence of the next unit
+	Reset       time.Time                  `json:"reset,omitzero"` // when it agreed to a wipe that keeps its enrolment
 }
 
 // identityReport is the management identity that was seen last.

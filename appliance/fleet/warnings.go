@@ -58,6 +58,7 @@ var warnings = []Warning{
 	{Code: "need.job-failed", Args: []string{"job", "at", "cause"}},
 	{Code: "need.rule-waits", Args: []string{"rule", "count", "covered", "share"}},
 	{Code: "need.devices-silent", Args: []string{"count", "days", "device"}, Link: "/devices?silent=14"},
+	{Code: "need.identities-end", Args: []string{"count", "days", "device"}, Link: "/certificates"},
 }
 
 // Warnings lists every kind of need that is declared.

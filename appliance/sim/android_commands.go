@@ -72,10 +72,15 @@ func (d *Android) execute(kind string, cmd dict, now time.Time) (code string, mo
 		p, _ := cmd["clearAppsDataParams"].(dict)
 		results := dict{}
 		for _, pkg := range stringList(p, "packageNames") {
-			results[pkg] = dict{"clearingResult": "SUCCESS"}
 			if _, there := d.work.apps[pkg]; !there {
 				results[pkg] = dict{"clearingResult": "APP_NOT_FOUND"}
+				continue
 			}
+			results[pkg] = dict{"clearingResult": "SUCCESS"}
+			if d.seen.cleared == nil {
+				d.seen.cleared = map[string]int{}
+			}
+			d.seen.cleared[pkg]++
 		}
 		return "", dict{"clearAppsDataStatus": dict{"results": results}}, ""
 	case "START_LOST_MODE":

@@ -37,7 +37,8 @@ type AndroidState struct {
 	Offline  bool
 
 	Locks, Reboots, Resets int
-	Wiped                  string // "work profile removed" or "factory reset"; "" while managed or before
+	Cleared                map[string]int // by app, how often its data were cleared
+	Wiped                  string         // "work profile removed" or "factory reset"; "" while managed or before
 
 	TermsRead    string
 	Commands     []AndroidCommand
@@ -51,6 +52,7 @@ type androidHistory struct {
 	terms, lastError, ended, wiped string
 	commands                       []AndroidCommand
 	locks, reboots, resets         int
+	cleared                        map[string]int
 	syncs, reports                 int
 	enrolledAt                     time.Time
 }
@@ -62,7 +64,7 @@ func (d *Android) State() AndroidState {
 	w, h := &d.work, d.seen
 	s := AndroidState{Serial: d.hw.serial, IMEI: d.hw.imei, Brand: d.hw.brand, Model: d.hw.model, OSVersion: d.hw.os, APILevel: d.hw.api, FactoryNew: d.new, PersonalApps: slices.Clone(d.o.PersonalApps),
 		Password: w.password, Blocked: w.blocked, Lost: w.lost, Offline: d.offline, Locks: h.locks, Reboots: h.reboots, Resets: h.resets, Wiped: h.wiped,
-		TermsRead: h.terms, Commands: slices.Clone(h.commands), LastError: h.lastError, EndedBecause: h.ended, Syncs: h.syncs, Apps: maps.Clone(w.apps), Identities: map[string]Certificate{}, WiFi: slices.Clone(w.wifi)}
+		TermsRead: h.terms, Commands: slices.Clone(h.commands), LastError: h.lastError, EndedBecause: h.ended, Syncs: h.syncs, Cleared: maps.Clone(h.cleared), Apps: maps.Clone(w.apps), Identities: map[string]Certificate{}, WiFi: slices.Clone(w.wifi)}
 	if h.resets > 0 {
 		s.PersonalApps = nil
 	}

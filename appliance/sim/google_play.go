@@ -194,6 +194,27 @@ func (g *Google) WebApps() map[string]string {
 	return out
 }
 
+// MakeWebApp is somebody making a web app in Google Play, and LoseWebApps somebody deleting all of them there.
+func (g *Google) MakeWebApp(enterprise, title, address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.enterprises[enterprise]
+	pkg := "com.google.enterprise.webapp.x" + strings.ToLower(g.name(""))
+	e.webApps[pkg] = dict{"name": enterprise + "/webApps/" + pkg, "title": title, "startUrl": address, "displayMode": "MINIMAL_UI", "versionCode": "1"}
+	g.play[pkg] = playApp{title: title}
+}
+
+func (g *Google) LoseWebApps() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.enterprises {
+		for pkg := range e.webApps {
+			delete(e.webApps, pkg)
+			delete(g.play, pkg)
+		}
+	}
+}
+
 func (g *Google) getWebApp(e *enterprise, c *call) (dict, *googleError) {
 	v := e.webApps[c.parts[1]]
 	if v == nil {

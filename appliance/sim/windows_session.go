@@ -56,12 +56,12 @@ func (d *Windows) sessionOnce(ctx context.Context) (again bool, err error) {
 	if d.State().Offline {
 		return false, ErrOffline
 	}
-	s := d.newSession(m)
+	s, begun := d.newSession(m), d.o.Clock()
 	err = s.run(ctx)
 	m.client.CloseIdleConnections() // the client hangs up after each session
 	if err == nil {
 		d.mu.Lock()
-		m.first, m.lastContact = false, d.o.Clock()
+		m.first, m.lastContact = false, begun
 		d.seen.sessions++
 		d.mu.Unlock()
 	}

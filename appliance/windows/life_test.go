@@ -224,10 +224,25 @@ func TestWipes(t *testing.T) {
 			t.Errorf("action %s, device %s", a.State, got)
 		}
 		p.run()
+		if p.tree["./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength"] != "" {
+			t.Error("the password rules were delivered to a PC that may not have reset itself yet")
+		}
+		w.later.Add(int64(6 * time.Minute))
+		p.run()
 		if p.tree["./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength"] != "8" {
 			t.Error("the password rules did not come back")
 		}
 		w.wantStatuses(d.ID, map[fleet.ProfileType]fleet.ProfileStatusCode{fleet.TypePasscode: fleet.StatusSucceeded})
+		for k := range p.tree { // it reset itself late
+			if strings.Contains(k, "DeviceLock") {
+				delete(p.tree, k)
+			}
+		}
+		w.later.Add(int64(10 * time.Minute))
+		p.run()
+		if p.tree["./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength"] != "8" {
+			t.Error("what a late reset took was not seen to be missing")
+		}
 	})
 
 	t.Run("refused, tried again, done", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -138,6 +139,70 @@ var transactionRules = []rule{
 		if len(order) != writers*rounds || !slices.IsSorted(order) || order[len(order)-1] != writers*rounds {
 			e.Errorf("hooks saw %v", order)
 		}
+	}},
+	{"scans of parallel updates and views agree with what was moved", func(e *env) {
+		const movers, rounds, coins = 8, 40, 16
+		place := func(coin, n int) []byte { return fmt.Appendf(nil, "coin/%d/%02d", n, coin) } // a coin moves by getting another key
+		e.update(func(tx store.Tx) error {
+			for coin := range coins {
+				if err := tx.Put(place(coin, 0), nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		find := func(tx store.Tx) (at map[int]int, err error) {
+			at = map[int]int{}
+			err = tx.Scan(store.Prefix([]byte("coin/")), func(key, _ []byte) (bool, error) {
+				var n, coin int
+				if _, err := fmt.Sscanf(string(key), "coin/%d/%d", &n, &coin); err != nil {
+					return false, err
+				}
+				if _, twice := at[coin]; twice {
+					return false, fmt.Errorf("coin %d is in two places", coin)
+				}
+				at[coin] = n
+				return true, nil
+			})
+			if err == nil && len(at) != coins {
+				err = fmt.Errorf("%d coins, want %d", len(at), coins)
+			}
+			return at, err
+		}
+		var wg sync.WaitGroup
+		for m := range movers {
+			wg.Go(func() {
+				for i := range rounds {
+					coin := (m*5 + i*3) % coins
+					err := e.db.Update(e.ctx, func(tx store.Tx) error {
+						at, err := find(tx)
+						if err != nil {
+							return err
+						}
+						if err := tx.Delete(place(coin, at[coin])); err != nil {
+							return err
+						}
+						return tx.Put(place(coin, at[coin]+1), nil)
+					})
+					if err != nil {
+						e.Error(err)
+					}
+					e.view(func(tx store.Tx) error { _, err := find(tx); return err })
+				}
+			})
+		}
+		wg.Wait()
+		e.view(func(tx store.Tx) error {
+			at, err := find(tx)
+			moves := 0
+			for _, n := range at {
+				moves += n
+			}
+			if moves != movers*rounds {
+				e.Errorf("%d moves, want %d", moves, movers*rounds)
+			}
+			return err
+		})
 	}},
 	{"a failing update takes no neighbour with it", func(e *env) {
 		const writers, rounds = 8, 30

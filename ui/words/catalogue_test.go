@@ -137,6 +137,26 @@ func TestQuotationMarks(t *testing.T) {
 	}
 }
 
+// Whose device it is, is in Dutch a “persoon”; a “gebruiker” is an account of a computer, as in English a user is. Compounds are fixed terms:
+// gebruikersgroep, gebruikersaccount.
+func TestOneWordForAPerson(t *testing.T) {
+	dutch, english := regexp.MustCompile(`(?i)\bgebruikers?\b`), regexp.MustCompile(`(?i)\busers?\b`)
+	files, err := filepath.Glob("nl/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, name := range files {
+		en := formsOf(t, filepath.Join("en", filepath.Base(name)))
+		for key, forms := range formsOf(t, name) {
+			for form, s := range forms {
+				if dutch.MatchString(s) && !english.MatchString(en[key][form]) {
+					t.Errorf("%s: “gebruiker” for what is no user in English: %s", key, s)
+				}
+			}
+		}
+	}
+}
+
 // A format word:PREFIX looks a code up, so that there must be words of that prefix.
 func TestLookUpsHaveWords(t *testing.T) {
 	files, err := filepath.Glob("en/*.json")
