@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -32,10 +33,11 @@ import (
 // acmeCA is a real ACME server, pebble, that really looks at the names: by a name server of its own, on the ports of the appliance.
 type acmeCA struct {
 	*httptest.Server
-	roots  string         // PEM: of its own HTTPS server, and of what it issues
-	pool   *x509.CertPool // of what it issues
-	orders atomic.Int32   // new orders so far
-	mood   atomic.Value   // "", "down" or "limited"
+	roots  string                                // PEM: of its own HTTPS server, and of what it issues
+	pool   *x509.CertPool                        // of what it issues
+	orders atomic.Int32                          // new orders so far
+	mood   atomic.Value                          // "", "down" or "limited"
+	final  atomic.Pointer[func(context.Context)] // called instead of making a certificate; nil = it is made
 }
 
 // directory is where its directory lies.
@@ -68,6 +70,11 @@ func newACMECA(t *testing.T, tlsPort, httpPort string, eab map[string]string) *a
 				io.WriteString(w, `{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates already issued","status":429}`)
 				return
 			}
+		}
+		if f := c.final.Load(); f != nil && strings.Contains(r.URL.Path, "finalize") {
+			io.Copy(io.Discard, r.Body) // only then is it noticed that the client hangs up
+			(*f)(r.Context())
+			panic(http.ErrAbortHandler)
 		}
 		handler.ServeHTTP(&orderCounter{w, r.URL.Path, c}, r)
 	}))

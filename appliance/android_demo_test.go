@@ -9,20 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"muster/appliance/fleet"
-	"muster/appliance/sim"
 )
 
 // The Androids of the demo play their parts: each mode enrols through its page, Gmail is configured, a work profile is retired and a kiosk wiped, both
 // with a receipt, and the one whose person sets no password waits for them.
 func TestDemoAndroids(t *testing.T) {
-	google, err := sim.NewGoogle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { google.Close() })
-	w := newWorldWith(t, t.TempDir(), func(c *Config) {
-		c.Google = GoogleService{Management: google.URL(), PubSub: google.PubSubURL(), Roots: google.Roots()}
-	})
+	w, google := newWorldWithGoogle(t, func(*Config) {})
 	d := w.DemoRun
 	d.Google = google
 	for _, step := range []func(context.Context) error{d.connectGoogle, d.addAndroidProfiles} {

@@ -393,7 +393,10 @@ func TestAndroidThroughTrouble(t *testing.T) {
 	if _, err := w.Appliance.fleet.UpdateProfile(t.Context(), w.Actor, link.ID, fleet.ProfileInput{Settings: []byte(`{"label":"Our house","url":"https://house.example.org/"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("its new title is with Google", func() bool { return linked("Our house") })
+	w.eventually("its new title is with Google, and the phone has said so", func() bool {
+		row := w.statuses(id)["House pages"]
+		return linked("Our house") && row.Version == 2 && row.Status == fleet.StatusSucceeded
+	})
 
 	// As after an older backup was restored: it knows a web app that is gone from Google, and not one that was made since.
 	w.google.LoseWebApps()

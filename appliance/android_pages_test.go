@@ -64,14 +64,7 @@ func (w *world) answer(res *http.Response, err error) (int, string) {
 
 // An administrator connects to Google through the pages: nothing, key, sign-up at Google, back, checks, and only then invitations.
 func TestAndroidSetUpThroughThePages(t *testing.T) {
-	google, err := sim.NewGoogle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { google.Close() })
-	w := newWorldWith(t, t.TempDir(), func(c *Config) {
-		c.Google = GoogleService{Management: google.URL(), PubSub: google.PubSubURL(), Roots: google.Roots(), Rate: 500}
-	})
+	w, google := newWorldWithGoogle(t, func(*Config) {})
 	c := w.administrator()
 	want := func(status int, body string, in string, not ...string) {
 		t.Helper()

@@ -120,6 +120,21 @@ func (c *client) do(method, path string, body any, status int, extra http.Header
 	return resp.Header, raw
 }
 
+// unreadable sends what is no such body, and wants to be told so in the language that was asked for.
+func (c *client) unreadable(method, path string, body any) {
+	c.t.Helper()
+	for lang, says := range map[string]string{"en": "The request cannot be read: ", "nl": "Het verzoek is niet te lezen: "} {
+		_, raw := c.do(method, path, body, 400, http.Header{"Accept-Language": {lang}})
+		var p struct {
+			Code, Detail string
+			Fields       map[string]any
+		}
+		if err := json.Unmarshal(raw, &p); err != nil || p.Code != "request.unreadable" || !strings.HasPrefix(p.Detail, says) || len(p.Detail) < len(says)+5 || p.Fields != nil {
+			c.t.Errorf("%s %s in %s: %s (%v)", method, path, lang, raw, err)
+		}
+	}
+}
+
 type thing struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`

@@ -153,37 +153,18 @@ func inWords(err error, language string) error {
 
 // writeOut writes a backup to a file that does not exist yet: whole, synced and with the checksum that it was made with, or not at all.
 func writeOut(path string, in io.Reader, want string) (sum string, size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".muster-backup-*") // mode 0600
-	if err != nil {
-		return "", 0, err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+	err = store.WriteWhole(path, true, func(f *os.File) (err error) {
+		if size, err = io.Copy(f, in); err != nil {
+			return err
 		}
-	}()
-	if size, err = io.Copy(f, in); err != nil {
-		return "", 0, err
-	}
-	if err = f.Sync(); err != nil {
-		return "", 0, err
-	}
-	h := sha256.New()
-	if _, err = io.Copy(h, io.NewSectionReader(f, 0, max(0, size-sha256.Size))); err != nil {
-		return "", 0, err
-	}
-	if sum = hex.EncodeToString(h.Sum(nil)); sum != want {
-		return "", 0, fmt.Errorf("%w: what was written reads back otherwise", store.ErrBadBackup)
-	}
-	if err = f.Close(); err != nil {
-		return "", 0, err
-	}
-	if err = os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) { // unlike a rename it replaces nothing
-		return "", 0, err
-	}
-	if err != nil { // a file system without links, as on a USB stick
-		return sum, size, os.Rename(f.Name(), path)
-	}
-	return sum, size, os.Remove(f.Name())
+		h := sha256.New()
+		if _, err = io.Copy(h, io.NewSectionReader(f, 0, max(0, size-sha256.Size))); err != nil {
+			return err
+		}
+		if sum = hex.EncodeToString(h.Sum(nil)); sum != want {
+			return fmt.Errorf("%w: what was written reads back otherwise", store.ErrBadBackup)
+		}
+		return nil
+	})
+	return sum, size, err
 }

@@ -54,7 +54,7 @@ func (w *world) moveTo(file, recovery string) {
 		w.t.Fatal(err)
 	}
 	keyFile := filepath.Join(dir, "recovery.key")
-	if err := writeSecretFile(keyFile, recoveryFile("Noordhaven", "x", recovery, time.Now())); err != nil {
+	if err := store.WriteText(keyFile, recoveryFile("Noordhaven", "x", recovery, time.Now())); err != nil {
 		w.t.Fatal(err)
 	}
 	var said bytes.Buffer
@@ -290,7 +290,7 @@ func TestBackupByCommandLine(t *testing.T) {
 		"another key": {func(r *RestoreConfig) {
 			k, _ := store.NewRecoveryKey()
 			r.Recovery = filepath.Join(dir, "wrong.key")
-			_ = writeSecretFile(r.Recovery, k.String())
+			_ = store.WriteText(r.Recovery, k.String())
 		}, store.ErrWrongKey, "nothing was changed"},
 		"a cut file": {func(r *RestoreConfig) {
 			b, _ := os.ReadFile(out.Out)

@@ -112,6 +112,9 @@ type childConfig struct {
 	Data, Key, Listen, URL, DeviceURL string
 	Ahead                             time.Duration // of the true time
 	DieOn                             string        // kill -9 itself when a thing of this kind ("device", ...) has changed; "" = wait to be killed
+	DieIn                             string        // kill -9 itself when a function whose name contains this looks at the clock
+	DieBackingUp                      bool          // kill -9 itself while a backup is written, or after the job's run when that was too quick to be seen
+	TLSAsSet                          bool          // where the certificate comes from is in the settings
 	Push                              string        // base URL of a push service; "" = nobody there: the devices poll
 	PushRoot                          []byte        // DER
 	Metrics                           string        // address that tells them; "" = none
@@ -131,9 +134,23 @@ func runCrashChild(raw string) {
 		push.Roots = x509.NewCertPool()
 		push.Roots.AddCert(root)
 	}
+	die := func() {
+		self, _ := os.FindProcess(os.Getpid())
+		self.Kill()
+		select {} // it comes at once, but not at this very instruction
+	}
+	mode := TLSInternal
+	if c.TLSAsSet {
+		mode = ""
+	}
 	a, err := Open(context.Background(), Config{
-		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: TLSInternal, Metrics: c.Metrics,
-		Clock:  func() time.Time { return time.Now().Add(c.Ahead) },
+		Data: c.Data, Key: c.Key, Listen: c.Listen, URL: c.URL, DeviceURL: c.DeviceURL, TLS: mode, Metrics: c.Metrics,
+		Clock: func() time.Time {
+			if c.DieIn != "" && runsIn(c.DieIn) {
+				die()
+			}
+			return time.Now().Add(c.Ahead)
+		},
 		Logger: testLog(nil), Push: push,
 	})
 	if err != nil {
@@ -143,20 +160,46 @@ func runCrashChild(raw string) {
 	if addr := os.Getenv("MUSTER_TEST_PPROF"); addr != "" {
 		go http.ListenAndServe(addr, nil) // net/http/pprof
 	}
-	if c.DieOn != "" {
-		changes := a.fleet.Subscribe(context.Background(), fleet.Job("crash"))
+	changes := a.fleet.Subscribe(context.Background(), fleet.Job("crash"))
+	go func() {
+		backups := 0
+		for ch := range changes {
+			if c.DieBackingUp && ch.Kind == "job" && ch.ID == "backup" {
+				backups++ // it began, it ended
+			}
+			if c.DieOn != "" && ch.Kind == c.DieOn || backups == 2 {
+				die()
+			}
+		}
+	}()
+	if c.DieBackingUp {
 		go func() {
-			for ch := range changes {
-				if ch.Kind == c.DieOn {
-					self, _ := os.FindProcess(os.Getpid())
-					self.Kill()
+			for {
+				if parts, _ := filepath.Glob(filepath.Join(a.fleet.BackupDir(), ".muster-backup-*")); len(parts) > 0 {
+					die()
 				}
+				time.Sleep(100 * time.Microsecond)
 			}
 		}()
 	}
 	fmt.Println("ready")
 	fmt.Fprintln(os.Stderr, a.Run(context.Background()))
 	os.Exit(1)
+}
+
+// runsIn says whether the caller runs inside of a function whose name contains part.
+func runsIn(part string) bool {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, part) {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // kill -9 at any moment, under load: nothing that was acknowledged is lost, and every device converges.

@@ -56,17 +56,17 @@ func TestPCSyncExpiry(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.eventually("the days are on the PC, and read back", func() bool { return days(pc) == "30" && told("event.frame-confirmed") == 1 })
+	w.eventually("the days are on the PC, and read back", func() bool { return days(pc) == "30" && told("event.frame-confirmed") >= 1 })
 	change(fleet.StaleRuleInput{Days: new(7)})
-	w.eventually("a changed rule reaches the PC", func() bool { return days(pc) == "7" && told("event.frame-confirmed") == 2 })
+	w.eventually("a changed rule reaches the PC", func() bool { return days(pc) == "7" && told("event.frame-confirmed") >= 2 })
 	tag("spare")
-	w.eventually("a PC that the rule spares is told nothing", func() bool { return days(pc) == "" && told("event.frame-gone") == 1 })
+	w.eventually("a PC that the rule spares is told nothing", func() bool { return days(pc) == "" && told("event.frame-gone") >= 1 })
 	tag()
-	w.eventually("and once it is not spared it is told again", func() bool { return days(pc) == "7" })
+	w.eventually("and once it is not spared it is told again", func() bool { return days(pc) == "7" && told("event.frame-confirmed") >= 3 })
 	change(fleet.StaleRuleInput{Off: new(true)})
-	w.eventually("a rule that is off goes from the PC", func() bool { return days(pc) == "" && told("event.frame-gone") == 2 })
+	w.eventually("a rule that is off goes from the PC", func() bool { return days(pc) == "" && told("event.frame-gone") >= 2 })
 	change(fleet.StaleRuleInput{Off: new(false)})
-	w.eventually("one that is on again is back", func() bool { return days(pc) == "7" && told("event.frame-confirmed") == 4 })
+	w.eventually("one that is on again is back", func() bool { return days(pc) == "7" && told("event.frame-confirmed") >= 4 })
 
 	c := w.administrator()
 	if _, body := w.read(c, "/rules/"+string(rule.ID)); !strings.Contains(body, "Ends management by itself after 7 days without contact") {
@@ -98,7 +98,7 @@ func TestPCSyncExpiry(t *testing.T) {
 	}
 	clock.advance(6 * time.Minute)
 	w.eventually("it has everything again", func() bool {
-		return days(pc) == "7" && told("event.frame-confirmed") == 5 && len(w.succeeded(oldID)) > 0 && slices.Equal(w.succeeded(id), w.succeeded(oldID))
+		return days(pc) == "7" && told("event.frame-confirmed") >= 5 && len(w.succeeded(oldID)) > 0 && slices.Equal(w.succeeded(id), w.succeeded(oldID))
 	})
 	w.eventually("the old PC has its profiles", func() bool { return len(w.succeeded(oldID)) > 0 })
 	if days(old) != "" {

@@ -56,6 +56,14 @@ func TestJobsRunAndAreKept(t *testing.T) {
 		}
 	}
 
+	// What did not have to be done is not called done.
+	if r := w.job("rehearsal").Last; r.Outcome != "done" || r.Result.Code != "job.no-rehearsal-due" {
+		t.Errorf("rehearsal without a backup: %+v", r)
+	}
+	v := w.owner(t)
+	status, body := v.get("/health/jobs/rehearsal")
+	v.wants("a rehearsal that was not due", status, 200, body, "Not done", "No backup was due to be tried out")
+
 	c.call("POST", "/jobs/compaction/run", nil, 202, nil)
 	var runs struct{ Items []fleet.JobRun }
 	w.eventually("the run by hand ends", func() bool {

@@ -20,6 +20,7 @@ func (c *client) rules() {
 	c.call("POST", "/rules", map[string]any{"kind": "cleanup", "name": "Old ones", "days": 120}, 201, &one)
 	c.call("POST", "/rules/preview", map[string]any{"kind": "sync-expiry"}, 200, nil)
 	c.call("POST", "/rules", map[string]any{"kind": "cleanup", "name": "Too soon", "days": 20}, 422, nil)
+	c.unreadable("POST", "/rules", []string{"no rule"})
 	rule := "/rules/" + one.ID
 	c.call("GET", "/rules", nil, 200, nil)
 	c.call("GET", rule, nil, 200, nil)
@@ -65,7 +66,7 @@ func TestCleanupOverTheWire(t *testing.T) {
 	}
 	c.call("POST", "/rules/"+rule.ID+"/runs", nil, 201, &run)
 	path := "/rule-runs/" + run.ID
-	c.call("POST", path+"/allow", nil, 409, nil)
+	c.call("POST", path+"/allow", map[string]any{"list": ""}, 409, nil)
 	c.call("POST", path+"/stop", nil, 200, nil)
 	c.call("POST", "/rules/"+rule.ID+"/runs", nil, 201, &run)
 	path = "/rule-runs/" + run.ID
@@ -77,7 +78,8 @@ func TestCleanupOverTheWire(t *testing.T) {
 		c.call("GET", path, nil, 200, &state)
 		return state.State == fleet.RunWaiting
 	})
-	c.call("POST", path+"/allow", nil, 200, &state)
+	c.call("POST", path+"/allow", map[string]any{"list": "of others"}, 409, nil)
+	c.call("POST", path+"/allow", map[string]any{"list": state.List}, 200, &state)
 	if state.State != fleet.RunDone || state.Outcomes[fleet.OutcomeOrdered] != 2 {
 		t.Fatalf("allowed: %+v", state)
 	}
@@ -111,25 +113,40 @@ func (c *client) fresh() {
 
 // kill -9 again and again while jobs run a cleanup rule: the run goes on where it was, and every silent device is deleted exactly once.
 func TestKillNineDuringACleanupRun(t *testing.T) {
+	killNineDuringARun(t, fleet.Cleanup, "delete", 8, "rule", "device", "device")
+}
+
+// The same for sync expiry: from every silent device the work account is withdrawn exactly once.
+func TestKillNineDuringSyncExpiry(t *testing.T) {
+	killNineDuringARun(t, fleet.SyncExpiry, "retire", 3, "in fleet.(*Fleet).listRun", "in fleet.(*Fleet).removeRun")
+}
+
+// killNineDuringARun kills an appliance on each of the changes, or in each of the functions, one after the other, and lets the last one finish: the
+// first dies while it begins the run, the others while they give orders. verb is what the log calls an order.
+func killNineDuringARun(t *testing.T, kind fleet.StaleKind, verb string, phones int, changes ...string) {
 	clock := &movingClock{}
 	w := newWorldWith(t, t.TempDir(), func(c *Config) { c.Clock = clock.now })
 	var ids []fleet.DeviceID
-	for i := range 8 {
+	for i := range phones {
 		p := sim.NewApple(sim.Options{Kind: sim.IPhone, Name: "Silent", Seed: int64(950 + i), Roots: w.roots, Push: w.APNs})
 		if err := p.Enrol(t.Context(), w.invitation("", fleet.IOS, fleet.Corporate, 1)); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, w.find(p))
 	}
-	rule, err := w.Appliance.fleet.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: fleet.Cleanup, Name: new("Silent"), Days: new(90), Share: new(100)})
+	rule, err := w.Appliance.fleet.CreateStaleRule(t.Context(), w.Actor, fleet.StaleRuleInput{Kind: kind, Name: new("Silent"), Days: new(90), Share: new(100)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.stop()
 	ahead := 92 * 24 * time.Hour
-	for _, on := range []string{"rule", "device", "device"} { // the first dies while it begins the run, the others while they give orders
-		child := w.child(childConfig{Ahead: ahead, DieOn: on})
-		late := time.AfterFunc(20*time.Second, func() { child.Process.Kill() })
+	for _, on := range changes {
+		c := childConfig{Ahead: ahead, DieOn: on}
+		if in, ok := strings.CutPrefix(on, "in "); ok {
+			c.DieOn, c.DieIn = "", in
+		}
+		child := w.child(c)
+		late := time.AfterFunc(2*time.Minute, func() { child.Process.Kill() })
 		child.Wait()
 		if !late.Stop() {
 			t.Fatalf("the appliance changed no %s", on)
@@ -151,7 +168,7 @@ func TestKillNineDuringACleanupRun(t *testing.T) {
 		return len(runs.Items) > 0 && !open
 	})
 	cut := 0
-	for _, name := range []string{"cleanup", "rules"} {
+	for _, name := range []string{string(kind), "rules"} {
 		l, err := w.Appliance.fleet.JobRuns(t.Context(), w.Actor, name, fleet.ListQuery{})
 		if err != nil {
 			t.Fatal(err)
@@ -173,7 +190,7 @@ func TestKillNineDuringACleanupRun(t *testing.T) {
 		t.Errorf("%d devices taken in %d runs, want %d", taken, len(runs.Items), len(ids))
 	}
 	for _, id := range ids {
-		log, err := w.Appliance.fleet.Audit(t.Context(), w.Actor, fleet.AuditQuery{Verb: "delete", Object: "device/" + string(id)})
+		log, err := w.Appliance.fleet.Audit(t.Context(), w.Actor, fleet.AuditQuery{Verb: verb, Object: "device/" + string(id)})
 		if err != nil || len(log.Items) != 1 {
 			t.Errorf("%s was ordered away %d times (%v)", id, len(log.Items), err)
 		}

@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"muster/appliance/fleet"
+	"muster/store"
 )
 
 // Serve runs the appliance until ctx ends. While it was never set up it offers the one-time set-up link: to the terminal, or to
@@ -56,7 +56,7 @@ func (a *Appliance) offerSetup(ctx context.Context, out io.Writer, terminal bool
 		_, err := io.WriteString(out, text)
 		return err
 	}
-	if err := writeSecretFile(a.config.SetupFile, text); err != nil {
+	if err := store.WriteText(a.config.SetupFile, text); err != nil {
 		return fmt.Errorf("writing the set-up link: %w", err)
 	}
 	a.log.Info("not set up yet: the link is in a file that only this user can read", "file", a.config.SetupFile)
@@ -74,27 +74,4 @@ func (a *Appliance) rootFingerprint() string {
 
 func setupActor(via string) fleet.Actor {
 	return fleet.Actor{Kind: fleet.ActorSetup, ID: "setup", Name: "setup", Via: via}
-}
-
-// writeSecretFile writes whole or not at all, readable by the owner only.
-func writeSecretFile(path, text string) error {
-	tmp := fmt.Sprintf("%s.%d", path, time.Now().UnixNano())
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		os.Remove(tmp)
-	}
-	return err
 }

@@ -174,7 +174,7 @@ func prepareSystem(p places, c InstallConfig, out io.Writer) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeSecretFile(p.Env, envFile(c.Given))
+	return store.WriteText(p.Env, envFile(c.Given))
 }
 
 // envFile writes flags as the settings file of the service.

@@ -85,7 +85,7 @@ func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) erro
 		if err != nil {
 			return err
 		}
-		if err := writeSecretFile(c.TokenOut, secret+"\n"); err != nil {
+		if err := store.WriteText(c.TokenOut, secret+"\n"); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,7 @@ func (a *Appliance) writeRecovery(ctx context.Context, org, path string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeSecretFile(path, recoveryFile(org, public.Name(), key, a.config.Clock())); err != nil {
+		if err := store.WriteText(path, recoveryFile(org, public.Name(), key, a.config.Clock())); err != nil {
 			return err
 		}
 		back, err := os.ReadFile(path)

@@ -38,9 +38,9 @@ func TestTLSPage(t *testing.T) {
 	status, at, body = v.post("/settings/tls", "mode", "acme", "directory", c.directory(), "roots", c.roots, "names", "mdm.noordhaven.example\nhttps://x.example")
 	v.wants("names that are none", status, 422, body, "f-names-error", "“https://x.example” is not the name of a server")
 	status, at, body = v.post("/settings/tls", "mode", "acme", "directory", c.directory(), "roots", c.roots, "names", "mdm.noordhaven.example")
-	v.wants("a further name", status, 200, body, "mdm.noordhaven.example", "Windows looks for enterpriseenrollment.noordhaven.example", "Add this name")
+	v.wants("a further name", status, 200, body, "mdm.<wbr>noordhaven.example", "enterpriseenrollment.<wbr>noordhaven.example", "Add this name")
 	status, at, body = v.post("/settings/tls/names")
-	v.wants("the name that Windows looks for", status, 200, body, "enterpriseenrollment.noordhaven.example is among the names", "mdm.noordhaven.example")
+	v.wants("the name that Windows looks for", status, 200, body, "It is among the names of this server", "mdm.noordhaven.example")
 	if at != "/settings/tls" || strings.Contains(body, "Add this name") {
 		t.Errorf("led to %s, and offers it again: %v", at, strings.Contains(body, "Add this name"))
 	}

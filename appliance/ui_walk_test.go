@@ -253,6 +253,10 @@ func TestWalk(t *testing.T) {
 					if i > 0 {
 						tab.Run(t, chromedp.Navigate(w.Appliance.config.URL+path), chromedp.WaitReady("body", chromedp.ByQuery))
 					}
+					var said string
+					if tab.Eval(t, "document.documentElement.lang", &said); said != lang {
+						t.Errorf("%s calls itself %q for a reader of %s", path, said, lang)
+					}
 					name := strings.Trim(strings.NewReplacer("/", "_", "?", "_", "=", "_").Replace(path), "_")
 					for _, look := range looks[lang] {
 						tab.Run(t,

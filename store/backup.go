@@ -73,40 +73,30 @@ type BackupTarget struct {
 
 // WriteBackup writes the whole store, as it is at this moment, to path: whole or not at all, synced, and read back from the disk and checked
 // before it gets its name. Writers go on meanwhile. Memory does not grow with the store. Schema and Recovery of the header are filled in.
-func (db *DB) WriteBackup(ctx context.Context, path string, h BackupHeader, to BackupTarget) (_ BackupSummary, err error) {
+func (db *DB) WriteBackup(ctx context.Context, path string, h BackupHeader, to BackupTarget) (BackupSummary, error) {
 	h.Schema, h.Recovery, h.Created = db.Schema(), to.Recovery.Name(), h.Created.UTC().Truncate(time.Second)
-	f, err := os.CreateTemp(filepath.Dir(path), partName+"*") // mode 0600
-	if err != nil {
-		return BackupSummary{}, fmt.Errorf("store: backup: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
+	var sum BackupSummary
+	err := writeWhole(path, partName+"*", false, func(f *os.File) (err error) {
+		if sum, err = db.writeBackup(ctx, f, h, to); err != nil {
+			return err
 		}
-	}()
-	sum, err := db.writeBackup(ctx, f, h, to)
+		if err = f.Sync(); err != nil {
+			return err
+		}
+		dropCached(f)
+		read, err := ReadBackup(ctx, f, to.Rehearsal, nil)
+		if err == nil && read != sum {
+			err = fmt.Errorf("%w: it reads back otherwise than it was written", ErrBadBackup)
+		}
+		if err != nil {
+			return fmt.Errorf("read back: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
 		return BackupSummary{}, fmt.Errorf("store: backup: %w", err)
 	}
-	if err = f.Sync(); err != nil {
-		return BackupSummary{}, fmt.Errorf("store: backup: %w", err)
-	}
-	dropCached(f)
-	read, err := ReadBackup(ctx, f, to.Rehearsal, nil)
-	if err == nil && read != sum {
-		err = fmt.Errorf("%w: it reads back otherwise than it was written", ErrBadBackup)
-	}
-	if err != nil {
-		return BackupSummary{}, fmt.Errorf("store: backup: read back: %w", err)
-	}
-	if err = f.Close(); err != nil {
-		return BackupSummary{}, fmt.Errorf("store: backup: %w", err)
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return BackupSummary{}, fmt.Errorf("store: backup: %w", err)
-	}
-	return sum, syncDir(filepath.Dir(path))
+	return sum, nil
 }
 
 // partName begins the names of backups that are being written. One that is left was interrupted.

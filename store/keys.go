@@ -232,7 +232,7 @@ func makeSealKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: create seal key: %w", err)
 	}
-	if err := writeWhole(path, []byte(line), true); err != nil {
+	if err := WriteWhole(path, true, holding([]byte(line))); err != nil {
 		return nil, fmt.Errorf("store: create seal key: %w", err)
 	}
 	return key, nil
@@ -255,7 +255,7 @@ func writeKeys(path string, keys Keys, seal []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("store: write keys: %w", err)
 	}
-	if err := writeWhole(path, append(b, '\n'), false); err != nil {
+	if err := WriteWhole(path, false, holding(append(b, '\n'))); err != nil {
 		return fmt.Errorf("store: write keys: %w", err)
 	}
 	return nil
@@ -286,45 +286,6 @@ func randomKey() []byte {
 	key := make([]byte, chacha20poly1305.KeySize)
 	_, _ = rand.Read(key) // never fails, see crypto/rand
 	return key
-}
-
-// writeWhole writes a file of mode 0600 whole or not at all: a temporary file in the same directory, synced,
-// put in place, and the directory synced. With fresh it never replaces a file that is there: then it fails
-// with fs.ErrExist.
-func writeWhole(path string, b []byte, fresh bool) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(b); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if fresh {
-		err = os.Link(f.Name(), path) // unlike a rename it does not replace
-		if err == nil {
-			err = os.Remove(f.Name())
-		} else if !errors.Is(err, fs.ErrExist) { // a file system without links
-			err = os.Rename(f.Name(), path)
-		}
-	} else {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // syncDir makes a rename in dir durable. Windows has no such thing.

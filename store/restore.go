@@ -197,7 +197,7 @@ func (r *Restore) Swap(now time.Time) (old string, err error) {
 	if err := syncDir(r.Dir); err != nil {
 		return "", fmt.Errorf("store: restore: %w", err)
 	}
-	if err := writeWhole(filepath.Join(r.data, restoreJournal), append(b, '\n'), false); err != nil {
+	if err := WriteWhole(filepath.Join(r.data, restoreJournal), false, holding(append(b, '\n'))); err != nil {
 		return "", fmt.Errorf("store: restore: %w", err)
 	}
 	return old, FinishRestore(r.data)

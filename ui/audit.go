@@ -153,7 +153,7 @@ func (q *Request) auditRow(r *fleet.AuditRecord, names *auditNames) auditRow {
 		row.Icon, row.Kind = i.icon, i.kind
 	}
 	if place, ok := auditPlaces[kind]; ok && id != "" && q.ui.serves(place+id) {
-		row.Link, row.LinkWord = place+id, q.T("audit.open", "what", what)
+		row.Link, row.LinkWord = place+id, capital(q.T("audit.open", "what", what))
 	}
 	row.Changes, row.Changed = q.auditChanges(r, names)
 	return row

@@ -65,5 +65,8 @@ func (n *auditNames) lookUp(id string) auditBit {
 	if m, err := f.Admin(ctx, a, fleet.AdminID(id)); err == nil {
 		return auditBit{m.Name, "/admins/" + id}
 	}
+	if t, err := f.Terms(ctx); err == nil && t != nil && string(t.ID) == id {
+		return auditBit{Text: n.q.T("terms.version", "version", t.Version)}
+	}
 	return auditBit{Text: id}
 }

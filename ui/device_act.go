@@ -110,7 +110,7 @@ func (q *Request) showAct(status int, form Form) error {
 	if action == fleet.ActWipe && !slices.Contains(ways, way) {
 		page.Text = q.T("act.wipe.ways")
 		for _, w := range ways {
-			page.Ways = append(page.Ways, wayView{Icon: wayIcons[w], Title: q.T("act.wipe." + w), Text: q.T("act.wipe." + w + ".text"), Href: page.Action + "?for=" + w, Word: q.T("act.wipe." + w + ".do")})
+			page.Ways = append(page.Ways, wayView{Icon: wayIcons[w], Title: q.T("act.wipe." + w), Text: q.wayText(w, choices), Href: page.Action + "?for=" + w, Word: q.T("act.wipe." + w + ".do")})
 		}
 		return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
 	}
@@ -118,11 +118,12 @@ func (q *Request) showAct(status int, form Form) error {
 		page.Way = way
 		page.Hidden = append(page.Hidden, hiddenField{"for", way})
 		page.Title = q.T("act.title.wipe."+way, "name", d.Name)
-		page.Notes = append(page.Notes, q.T("act.wipe."+way+".text"))
+		page.Notes = append(page.Notes, q.wayText(way, choices))
 	}
 	if action == fleet.ActWipe && way == wayKeep {
 		page.Danger, page.Type = true, d.Name
-		page.Text, page.Warning, page.Word = q.T("act.wipe.keep.how"), q.T("act.undo.wipe.keep"), q.T("act.button.wipe.keep", "name", d.Name)
+		page.Text, page.Notes = q.wayText(way, choices), []string{q.T("act.wipe.keep.how")}
+		page.Warning, page.Word = q.T("act.undo.wipe.keep"), q.T("act.button.wipe.keep", "name", d.Name)
 		for _, k := range keptData {
 			page.Rows = append(page.Rows, removedData{Data: q.T("act.keep." + k.code), Outcome: q.T("act.keep." + k.code + ".text"), Stays: k.stays})
 		}
@@ -144,6 +145,14 @@ func (q *Request) showAct(status int, form Form) error {
 	}
 	page.Fields = q.actFields(c, d, form)
 	return q.PageStatus(status, "app/device-act", Page{Title: page.Title, Data: page})
+}
+
+// wayText says what a way of wiping brings. To lock a lost device first is no advice where that cannot be done.
+func (q *Request) wayText(way string, choices []fleet.ActionChoice) string {
+	if c, ok := choiceOf(choices, fleet.ActLock); way == wayLost && (!ok || !c.Offered) {
+		return q.T("act.wipe.lost.text.no-lock")
+	}
+	return q.T("act.wipe." + way + ".text")
 }
 
 func (q *Request) removedData(r fleet.RemovalRow) removedData {

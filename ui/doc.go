@@ -54,7 +54,7 @@
 //	icon NAME [SIZE]         from static/icons.svg; "s" is 16 px, "l" 24
 //	static NAME              the address of a static file, with its hash
 //	input FORM NAME LABEL …  a Field for {{template "field" …}}; see newField for its properties
-//	dict KEY VALUE…, list …, paragraphs TEXT, initials NAME, json RAW, has KEY, lang, langs, upper, capital
+//	dict KEY VALUE…, list …, paragraphs TEXT, initials NAME, json RAW, has KEY, lang, langs, upper, capital, breakable
 //
 // Components take the type of the same name from components.go: status, button,
 // head, message, empty, facts, timeline, tabs, steps, progress, pager, confirm

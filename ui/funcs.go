@@ -50,6 +50,7 @@ func (r *Renderer) funcs(lang words.Lang) template.FuncMap {
 		"json":       prettyJSON,
 		"upper":      strings.ToUpper,
 		"capital":    capital,
+		"breakable":  breakable,
 	}
 }
 
@@ -77,6 +78,15 @@ func rich(s string) template.HTML {
 		}
 	}
 	return template.HTML(b.String())
+}
+
+// breakable lets a mail address begin its line anew at the @, where there is no room for it in one line.
+func breakable(v any) any {
+	s, ok := v.(string)
+	if !ok || strings.Count(s, "@") != 1 || strings.Contains(s, " ") {
+		return v
+	}
+	return template.HTML(strings.Replace(template.HTMLEscapeString(s), "@", "<wbr>@", 1))
 }
 
 // timeElement writes a time in words, with the exact moment on hover and, when

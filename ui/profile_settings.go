@@ -253,7 +253,10 @@ func (q *Request) settingField(d fleet.Declaration, fd fleet.Field, platforms []
 	case fleet.KindHosts:
 		f.Mono = true
 	case fleet.KindDocument:
-		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 18, true, ".mobileconfig,.plist,.xml,.json,.txt"
+		f.Type, f.Mono, f.Rows = "textarea", true, 6
+		if fd.Max > 50_000 { // whole files, rather than some lines
+			f.Rows, f.File, f.Accept = 18, true, ".mobileconfig,.plist,.xml,.json,.txt"
+		}
 	case fleet.KindPicture:
 		f.Type, f.Mono, f.Rows, f.File, f.Accept = "textarea", true, 3, true, ".png"
 	case fleet.KindSecret:

@@ -86,10 +86,11 @@ func (u *UI) startWizard(q *Request, mode string) error {
 	w.form = filled("together", "on")
 	switch mode {
 	case "new":
-		for _, p := range []fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS} {
-			w.form.Values.Add("platforms", string(p))
-		}
 		w.form.Values.Set("type", q.FormValue("type"))
+		w.choosePlatforms([]fleet.Platform{fleet.IOS, fleet.IPadOS, fleet.MacOS})
+		if d, ok := declared(fleet.ProfileType(q.FormValue("type"))); ok {
+			w.platformsFor(d)
+		}
 	case "edit":
 		p := w.profile
 		w.form.Values.Set("name", p.Name)
@@ -167,10 +168,27 @@ func (w *wizard) settleType() error {
 	}
 	w.decl = d
 	if w.form.Value("settings-of") != string(d.Type) {
+		w.platformsFor(d)
 		setSettings(d, w.form, w.fitting(d))
 		w.form.Values.Set("settings-of", string(d.Type))
 	}
 	return nil
+}
+
+// platformsFor chooses all platforms of a type where it can go to none of those that are chosen: who wants a kiosk wants it on Android.
+func (w *wizard) platformsFor(d fleet.Declaration) {
+	can := declaredPlatforms(d)
+	chosen := w.platforms()
+	if len(chosen) > 0 && !slices.ContainsFunc(chosen, func(p fleet.Platform) bool { return slices.Contains(can, p) }) {
+		w.choosePlatforms(can)
+	}
+}
+
+func (w *wizard) choosePlatforms(list []fleet.Platform) {
+	w.form.Values.Del("platforms")
+	for _, p := range list {
+		w.form.Values.Add("platforms", string(p))
+	}
 }
 
 // fitting are values to begin with where the default is of no use on the platforms that were chosen: an app for Androids alone comes from

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"cmp"
+	"errors"
 	"strconv"
 	"time"
 
@@ -141,7 +143,7 @@ func (u *UI) askAllowRun(q *Request) error {
 	title := q.Words.N("stale.allow."+string(run.Rule.Kind), run.Left, nil)
 	return q.Page("app/confirm", Page{Title: title, Data: Confirm{Title: title,
 		Points:  []string{q.T("stale.allow.share", "left", strconv.Itoa(run.Left), "covered", strconv.Itoa(run.Covered), "share", strconv.Itoa(run.Rule.Share)), q.T("stale.allow.again")},
-		Warning: q.T("stale.allow.warning." + string(run.Rule.Kind)), Action: link + "/allow", Word: title, Danger: true, Back: link}})
+		Warning: q.T("stale.allow.warning." + string(run.Rule.Kind)), Action: link + "/allow", Hidden: map[string]string{"list": cmp.Or(q.URL.Query().Get("list"), run.List)}, Word: title, Danger: true, Back: link}})
 }
 
 // onRun does something with a run and goes back to it.
@@ -153,6 +155,10 @@ func (q *Request) onRun(done, refused string, do func(fleet.StaleRunID) error) e
 	case err == nil:
 		q.Flash(Good, done)
 	case q.Refused(&form, err):
+		var refusal *fleet.Refusal
+		if errors.As(err, &refusal) && refusal.Reason.Code == "rule.other-list" {
+			refused = "reason.rule.other-list"
+		}
 		q.Flash(Warn, refused)
 	default:
 		return err
@@ -161,8 +167,12 @@ func (q *Request) onRun(done, refused string, do func(fleet.StaleRunID) error) e
 }
 
 func (u *UI) allowRun(q *Request) error {
+	form, err := q.ReadForm()
+	if err != nil {
+		return err
+	}
 	return q.onRun("stale.allowed", "stale.not-waiting", func(id fleet.StaleRunID) error {
-		_, err := u.fleet.AllowStaleRun(q.Context(), q.Actor, id)
+		_, err := u.fleet.AllowStaleRun(q.Context(), q.Actor, id, form.Value("list"))
 		return err
 	})
 }

@@ -25,7 +25,7 @@ type rulesDomain interface {
 	StaleRuns(ctx context.Context, a fleet.Actor, rule fleet.StaleRuleID, q fleet.ListQuery) (fleet.List[*fleet.StaleRun], error)
 	StaleRun(ctx context.Context, a fleet.Actor, id fleet.StaleRunID) (*fleet.StaleRun, error)
 	StaleRunDevices(ctx context.Context, a fleet.Actor, id fleet.StaleRunID, q fleet.ListQuery) (fleet.List[*fleet.StaleRunDevice], error)
-	AllowStaleRun(ctx context.Context, a fleet.Actor, id fleet.StaleRunID) (*fleet.StaleRun, error)
+	AllowStaleRun(ctx context.Context, a fleet.Actor, id fleet.StaleRunID, seen string) (*fleet.StaleRun, error)
 	StopStaleRun(ctx context.Context, a fleet.Actor, id fleet.StaleRunID) (*fleet.StaleRun, error)
 	TakeBackStale(ctx context.Context, a fleet.Actor, id fleet.StaleRunID, device fleet.DeviceID) error
 }

@@ -42,12 +42,14 @@ type tlsPage struct {
 	CutsOff   string // the change must be confirmed, and why
 	Host      string // of the public address
 	Windows   string // the name that Windows looks for when a person types an address of the administrator's own mail domain; "" = none
+	Domain    string // the mail domain in Windows
 	Named     bool   // it is among the names
 }
 
 // servedRow is the certificate in use for one name.
 type servedRow struct {
 	fleet.ServerCertificate
+	Head, Tail   string // of the name: a narrow screen breaks a long one between them
 	SourceWord   string
 	Status       Status
 	Trouble      string
@@ -92,6 +94,7 @@ func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
 		page.Host = at.Hostname()
 	}
 	if page.Windows = windowsLooksFor(q.Admin); page.Windows != "" {
+		_, page.Domain, _ = strings.Cut(page.Windows, ".")
 		page.Named = page.Windows == page.Host || slices.Contains(s.Names, page.Windows)
 	}
 	for _, c := range served {
@@ -102,7 +105,10 @@ func (u *UI) showTLS(q *Request, status int, form Form, cutsOff string) error {
 
 // servedRow says how the certificate for one name stands, and what to do about it.
 func (q *Request) servedRow(c fleet.ServerCertificate, wanted fleet.TLSMode) servedRow {
-	row := servedRow{ServerCertificate: c, SourceWord: q.T("tls.source." + string(c.Source))}
+	row := servedRow{ServerCertificate: c, Head: c.Name, SourceWord: q.T("tls.source." + string(c.Source))}
+	if at := strings.Index(c.Name, "."); c.Further && at > 0 {
+		row.Head, row.Tail = c.Name[:at+1], c.Name[at+1:]
+	}
 	warn := 3
 	if c.Source == fleet.TLSFiles {
 		warn = 21

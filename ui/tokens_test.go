@@ -3,6 +3,7 @@ package ui_test
 import (
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -74,4 +75,23 @@ func contrast(a, b string) float64 {
 	}
 	x, y := luminance(a), luminance(b)
 	return (math.Max(x, y) + 0.05) / (math.Min(x, y) + 0.05)
+}
+
+// TestPaperIsNoPhone: a sheet of paper is narrower than a window, and must not be laid out as a phone for that.
+func TestPaperIsNoPhone(t *testing.T) {
+	files, err := filepath.Glob("static/css/*.css")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no styles: %v", err)
+	}
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`@media[^{]*max-width[^{]*`).FindAllString(string(raw), -1) {
+			if !strings.HasPrefix(m, "@media screen and ") {
+				t.Errorf("%s: %s counts for print as well", name, strings.TrimSpace(m))
+			}
+		}
+	}
 }

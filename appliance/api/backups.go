@@ -19,7 +19,7 @@ type recoveryProof struct {
 }
 
 type releaseBody struct {
-	List string `json:"list"` // as GET /restored gave it with what was looked at
+	List string `json:"list"` // as it was given with what was looked at: by GET /restored, or by GET /rule-runs/{id}
 }
 
 type adoptBody struct {

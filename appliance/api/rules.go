@@ -107,9 +107,13 @@ var ruleRoutes = []route{
 				return c.Fleet.StaleRunDevices(ctx, c.Actor, c.staleRun(), q)
 			})
 		}},
-	{Method: "POST", Path: "/rule-runs/{id}/allow", Tag: "rules", Summary: "Say yes to a run that would take more than the rule's share", Out: fleet.StaleRun{},
+	{Method: "POST", Path: "/rule-runs/{id}/allow", Tag: "rules", Summary: "Say yes to a run that would take more than the rule's share", In: releaseBody{}, Out: fleet.StaleRun{},
 		Do: func(ctx context.Context, c *call) (any, error) {
-			return c.Fleet.AllowStaleRun(ctx, c.Actor, c.staleRun())
+			b, err := decode[releaseBody](c)
+			if err != nil {
+				return nil, err
+			}
+			return c.Fleet.AllowStaleRun(ctx, c.Actor, c.staleRun(), b.List)
 		}},
 	{Method: "POST", Path: "/rule-runs/{id}/stop", Tag: "rules", Summary: "Stop a run; devices that are not decided stay", Out: fleet.StaleRun{},
 		Do: func(ctx context.Context, c *call) (any, error) {

@@ -205,9 +205,13 @@ func (g *gadget) install(xml []byte, channel string) []map[string]any {
 				return []map[string]any{{"ErrorDomain": "MCSCEPErrorDomain", "ErrorCode": 22013}}
 			}
 			id = cert
-			g.certs = append(g.certs, cert.Certificate[0])
+			if channel == "device" { // the list of certificates is of the system's keychain, not of a person's
+				g.certs = append(g.certs, cert.Certificate[0])
+			}
 		case "com.apple.security.root":
-			g.certs = append(g.certs, p.data("PayloadContent"))
+			if channel == "device" {
+				g.certs = append(g.certs, p.data("PayloadContent"))
+			}
 		case "com.apple.mdm":
 			g.payload = p
 			tr := g.w.server.Client().Transport.(*http.Transport).Clone()
@@ -483,6 +487,23 @@ func TestMacWithItsPerson(t *testing.T) {
 		if s.Status != fleet.StatusSucceeded {
 			t.Errorf("%s is %s: %+v", typ, s.Status, s.Reason)
 		}
+	}
+	// The person's certificate is renewed, and the one before it ends, though the Mac's list of certificates names neither.
+	w.later.Store(int64(345 * 24 * time.Hour))
+	for _, user := range []string{"", "7F0A1B2C-0000-4000-8000-000000000001", ""} {
+		g.user = user
+		g.run()
+	}
+	states := map[string]int{}
+	page, err := w.fleet.Certificates(context.Background(), w.admin, fleet.CertificateFilter{Device: d.ID}, fleet.ListQuery{})
+	must(t, err)
+	for _, c := range page.Items {
+		if c.Purpose == "access" {
+			states[c.State]++
+		}
+	}
+	if states[fleet.CertificateLive] != 1 || states[fleet.CertificateSuperseded] != 1 {
+		t.Errorf("certificates of the person after a renewal: %v", states)
 	}
 }
 

@@ -117,11 +117,20 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 				if err := f.noteLate(tx, s, u); err != nil {
 					return err
 				}
+				if err := f.personHas(tx, s, x.c.Channel, u, ev); err != nil {
+					return err
+				}
 			}
 			u.Confirmed = ev
 		case u.Unit.Version != "" && holds(u.Unit.Version, u.Unit.Profiles) && s.device.State == Managed:
 			// handed over, the acknowledgement was lost, and there it is
 			u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Failed = u.Unit.Version, u.Handed, ev, ev, nil
+			if err := f.noteLate(tx, s, u); err != nil {
+				return err
+			}
+			if err := f.personHas(tx, s, x.c.Channel, u, ev); err != nil {
+				return err
+			}
 			if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
 				return err
 			}
@@ -185,6 +194,23 @@ func (f *Fleet) noteLate(tx store.Tx, s *situation, u *unitReport) error {
 		s.rep.channel(DeviceChannel).query(QueryCertificates).Wanted = true
 	}
 	return err
+}
+
+// personHas marks the certificates of a person's unit as seen once it was read back, which ends the ones before them: the list of certificates is of
+// the device's own keychain, and does not name them. Where several people have the unit, each has a certificate of his own for one profile, and none
+// ends another's.
+func (f *Fleet) personHas(tx store.Tx, s *situation, ch Channel, u *unitReport, ev Evidence) error {
+	if ch.kind() != userChannel || len(s.channelsFor(&u.Unit)) != 1 {
+		return nil
+	}
+	for _, h := range u.Profiles {
+		if a, ok := s.rep.Access[h.ID]; ok && h.Type == TypeIdentity {
+			if err := f.pki.Seen(tx, a.Fingerprint, ev.At); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // unitGone ends the certificates of identity profiles that a device holds no more.

@@ -451,6 +451,25 @@ func TestLostAcknowledgementIsReadBack(t *testing.T) {
 	p.call()
 	w.wantStatus(p, pass, fleet.StatusSucceeded, "profile.confirmed")
 	w.wantStatus(p, mail, fleet.StatusSucceeded, "")
+
+	// The certificate that it fetched meanwhile is known, and renewed in its time.
+	p.issue = true
+	p.loseReply = func(o *fleet.Order) bool { return stepOf(o) == "install:access" }
+	root, id := w.identity()
+	w.toAll(root, id)
+	p.call()
+	p.loseReply = nil
+	p.postpone["install:access"] = 1
+	w.sleep(25 * time.Hour)
+	p.call()
+	w.wantStatus(p, id, fleet.StatusSucceeded, "profile.confirmed")
+	if len(p.certs) != 1 {
+		t.Fatalf("%d certificates", len(p.certs))
+	}
+	w.sleep(340 * 24 * time.Hour)
+	if p.call(); len(p.certs) != 2 {
+		t.Errorf("a certificate whose acknowledgement was lost is not renewed: %d certificates", len(p.certs))
+	}
 }
 
 func TestOneMessageAtATime(t *testing.T) {

@@ -22,6 +22,7 @@ func jobReasonCodes() map[string][]string {
 		"rule.stopped-changed":      {"by"},
 		"rule.stopped-deleted":      {"by"},
 		"rule.stopped-by":           {"by"},
+		"rule.other-list":           nil,
 		"rule.not-waiting":          {"state"},
 		"rule.run-ended":            nil,
 		"rule.nothing-to-take-back": nil,

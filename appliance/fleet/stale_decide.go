@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -39,6 +41,11 @@ func (f *Fleet) StaleRun(ctx context.Context, a Actor, id StaleRunID) (*StaleRun
 		r, err := staleRuns.Get(tx, string(id))
 		if err != nil {
 			return nil, notFound(err, "rule-run")
+		}
+		if r.State == RunWaiting {
+			if r.List, err = openList(tx, id); err != nil {
+				return nil, err
+			}
 		}
 		return r, f.narrowRun(tx, a, r)
 	})
@@ -96,11 +103,27 @@ func (f *Fleet) StaleRunDevices(ctx context.Context, a Actor, id StaleRunID, q L
 	return out, err
 }
 
-// AllowStaleRun is an administrator's yes to a run that would take more than the share. The orders are given at once, as far as that is quick; the job gives the rest.
-func (f *Fleet) AllowStaleRun(ctx context.Context, a Actor, id StaleRunID) (*StaleRun, error) {
+// openList is a digest of the devices of a run that are not decided.
+func openList(tx store.Tx, id StaleRunID) (string, error) {
+	list := sha256.New()
+	err := staleRunDevices.Each(tx, store.Query{Index: "open", Value: string(id)}, func(d *StaleRunDevice) (bool, error) {
+		fmt.Fprintln(list, d.Verdict.Device)
+		return true, nil
+	})
+	return hexOf(list.Sum(nil)), err
+}
+
+// AllowStaleRun is an administrator's yes to a run that would take more than the share. seen is the List of the run as he saw it: when it is about
+// others now, he has to look again. The orders are given at once, as far as that is quick; the job gives the rest.
+func (f *Fleet) AllowStaleRun(ctx context.Context, a Actor, id StaleRunID, seen string) (*StaleRun, error) {
 	if err := f.decideRun(ctx, a, id, "allow-run", func(tx store.Tx, run *StaleRun) error {
 		if run.State != RunWaiting {
 			return Refuse(ErrConflict, "rule.not-waiting", "state", string(run.State))
+		}
+		if list, err := openList(tx, id); err != nil {
+			return err
+		} else if list != seen {
+			return Refuse(ErrConflict, "rule.other-list")
 		}
 		run.State, run.YesBy = RunRemoving, a.Name
 		return f.putRun(tx, run)

@@ -37,6 +37,7 @@ type StaleRun struct {
 	Left     int            `json:"left"`              // living devices still to be taken after judging again
 	Outcomes map[string]int `json:"outcomes"`          // by outcome
 	YesBy    string         `json:"yes_by,omitempty"`  // who allowed more than the share
+	List     string         `json:"list,omitempty"`    // while it waits: names the devices that a yes would be about. Not kept
 	Stopped  Reason         `json:"stopped,omitzero"`  // why it was stopped
 	Ended    *time.Time     `json:"ended,omitempty"`
 }

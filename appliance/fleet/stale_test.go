@@ -257,10 +257,14 @@ func TestCleanupBeyondItsShareWaits(t *testing.T) {
 		}
 	}
 	phones[1].call() // while it waits
-	if _, err := w.AllowStaleRun(ctx, fleet.Actor{Kind: fleet.ActorAdmin, AllTags: true}, run.ID); !errors.Is(err, fleet.ErrForbidden) {
+	if _, err := w.AllowStaleRun(ctx, fleet.Actor{Kind: fleet.ActorAdmin, AllTags: true}, run.ID, run.List); !errors.Is(err, fleet.ErrForbidden) {
 		t.Fatalf("allowed without the permission: %v", err)
 	}
-	run, err := w.AllowStaleRun(ctx, w.admin, run.ID)
+	var refusal *fleet.Refusal
+	if _, err := w.AllowStaleRun(ctx, w.admin, run.ID, "of others"); !errors.As(err, &refusal) || refusal.Reason.Code != "rule.other-list" {
+		t.Fatalf("a yes to another list: %v", err)
+	}
+	run, err := w.AllowStaleRun(ctx, w.admin, run.ID, run.List)
 	if err != nil || run.State != fleet.RunDone {
 		t.Fatalf("allowed: %+v, %v", run, err)
 	}

@@ -21,16 +21,11 @@ func (d *Android) Run(ctx context.Context) error {
 }
 
 // plan lists what the mood has in store after enrolment.
-func (d *Android) plan() []event {
+func (d *Android) plan() events {
 	d.mu.Lock()
 	mood, since := d.mood, time.Now()
 	d.mu.Unlock()
-	var out []event
-	if mood.OfflineFor > 0 {
-		out = append(out,
-			event{since.Add(mood.OfflineAfterEnrol), func(context.Context) { d.SetOffline(true) }},
-			event{since.Add(mood.OfflineAfterEnrol + mood.OfflineFor), func(context.Context) { d.SetOffline(false) }})
-	}
+	out := offline(since, mood.OfflineAfterEnrol, mood.OfflineFor, d.SetOffline)
 	if mood.RemovesItselfAfter > 0 {
 		out = append(out, event{since.Add(mood.RemovesItselfAfter), func(ctx context.Context) {
 			_ = d.RemoveWorkProfile(ctx) // it fails only when management is gone already or ctx has ended
@@ -42,30 +37,18 @@ func (d *Android) plan() []event {
 // androidLife is the state of one Run.
 type androidLife struct {
 	d      *Android
-	events []event
+	events events
 }
 
 func (l *androidLife) wait(ctx context.Context) {
-	next := -1
-	for i, e := range l.events {
-		if next < 0 || e.at.Before(l.events[next].at) {
-			next = i
-		}
-	}
-	var due <-chan time.Time
-	if next >= 0 {
-		t := time.NewTimer(max(time.Until(l.events[next].at), 0))
-		defer t.Stop()
-		due = t.C
-	}
+	due, stop := l.events.due()
+	defer stop()
 	poll := time.NewTimer(l.d.o.Poll)
 	defer poll.Stop()
 	select {
 	case <-ctx.Done():
 	case <-due:
-		e := l.events[next]
-		l.events = append(l.events[:next:next], l.events[next+1:]...)
-		e.do(ctx)
+		l.events.take().do(ctx)
 	case <-l.d.wake:
 		l.sync(ctx)
 	case <-poll.C:

@@ -31,23 +31,12 @@ func (d *Apple) Run(ctx context.Context) error {
 	return nil
 }
 
-// event is something that a mood brings about.
-type event struct {
-	at time.Time
-	do func(context.Context)
-}
-
 // plan lists what the mood has in store after enrolment.
-func (d *Apple) plan(since time.Time) []event {
+func (d *Apple) plan(since time.Time) events {
 	d.mu.Lock()
 	mood := d.mood
 	d.mu.Unlock()
-	var out []event
-	if mood.OfflineFor > 0 {
-		out = append(out,
-			event{since.Add(mood.OfflineAfterEnrol), func(context.Context) { d.SetOffline(true) }},
-			event{since.Add(mood.OfflineAfterEnrol + mood.OfflineFor), func(context.Context) { d.SetOffline(false) }})
-	}
+	out := offline(since, mood.OfflineAfterEnrol, mood.OfflineFor, d.SetOffline)
 	if mood.UserLogsInAfter > 0 {
 		out = append(out, event{since.Add(mood.UserLogsInAfter), func(ctx context.Context) {
 			if err := d.UserLogsIn(ctx); err != nil {
@@ -67,7 +56,7 @@ func (d *Apple) plan(since time.Time) []event {
 // life is the state of one Run.
 type life struct {
 	d      *Apple
-	events []event
+	events events
 }
 
 // wait waits for the next thing to happen and does it.
@@ -85,18 +74,8 @@ func (l *life) wait(ctx context.Context, m *management) {
 	polls := device == nil
 	d.mu.Unlock()
 
-	var due <-chan time.Time
-	next := -1
-	for i, e := range l.events {
-		if next < 0 || e.at.Before(l.events[next].at) {
-			next = i
-		}
-	}
-	if next >= 0 {
-		t := time.NewTimer(max(time.Until(l.events[next].at), 0))
-		defer t.Stop()
-		due = t.C
-	}
+	due, stop := l.events.due()
+	defer stop()
 	var poll <-chan time.Time
 	if polls {
 		t := time.NewTimer(d.o.Poll)
@@ -106,9 +85,7 @@ func (l *life) wait(ctx context.Context, m *management) {
 	select {
 	case <-ctx.Done():
 	case <-due:
-		e := l.events[next]
-		l.events = append(l.events[:next:next], l.events[next+1:]...)
-		e.do(ctx)
+		l.events.take().do(ctx)
 	case <-d.wake:
 		// Back on the network, enrolled anew, restarted or unlocked: look what there is.
 		if d.managed() != nil && l.hasReason() {

@@ -25,16 +25,11 @@ func (d *Windows) Run(ctx context.Context) error {
 }
 
 // plan lists what the mood has in store after enrolment.
-func (d *Windows) plan(since time.Time) []event {
+func (d *Windows) plan(since time.Time) events {
 	d.mu.Lock()
 	mood := d.mood
 	d.mu.Unlock()
-	var out []event
-	if mood.OfflineFor > 0 {
-		out = append(out,
-			event{since.Add(mood.OfflineAfterEnrol), func(context.Context) { d.SetOffline(true) }},
-			event{since.Add(mood.OfflineAfterEnrol + mood.OfflineFor), func(context.Context) { d.SetOffline(false) }})
-	}
+	out := offline(since, mood.OfflineAfterEnrol, mood.OfflineFor, d.SetOffline)
 	if mood.UnenrolsItselfAfter > 0 {
 		out = append(out, event{since.Add(mood.UnenrolsItselfAfter), func(ctx context.Context) {
 			_ = d.Disconnect(ctx) // it fails only when management is gone already or ctx has ended
@@ -46,25 +41,16 @@ func (d *Windows) plan(since time.Time) []event {
 // pcLife is the state of one Run.
 type pcLife struct {
 	d      *Windows
-	events []event
+	events events
 	polls  int // sessions by schedule so far
 }
 
 // wait waits for the next thing to happen and does it.
 func (l *pcLife) wait(ctx context.Context) {
 	d := l.d
-	next := -1
-	for i, e := range l.events {
-		if next < 0 || e.at.Before(l.events[next].at) {
-			next = i
-		}
-	}
-	var due, poll <-chan time.Time
-	if next >= 0 {
-		t := time.NewTimer(max(time.Until(l.events[next].at), 0))
-		defer t.Stop()
-		due = t.C
-	}
+	due, stop := l.events.due()
+	defer stop()
+	var poll <-chan time.Time
 	d.mu.Lock()
 	pause := d.pause(l.polls)
 	d.mu.Unlock()
@@ -76,9 +62,7 @@ func (l *pcLife) wait(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-due:
-		e := l.events[next]
-		l.events = append(l.events[:next:next], l.events[next+1:]...)
-		e.do(ctx)
+		l.events.take().do(ctx)
 	case <-d.wake:
 		if !d.State().Offline {
 			l.session(ctx)

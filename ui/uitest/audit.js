@@ -36,6 +36,24 @@
   }
   const navs = [...document.querySelectorAll("nav, aside")].filter(shown).filter((n) => !n.ariaLabel && !n.getAttribute("aria-labelledby"));
   for (const n of navs) wrong.push(`${name(n)} has no label`);
+  const seenNav = new Map();
+  for (const n of [...document.querySelectorAll("nav, aside, section[aria-label], section[aria-labelledby], [role=region]")].filter(shown)) {
+    const label = n.ariaLabel || [...(n.getAttribute("aria-labelledby") || "").split(" ")].map((id) => document.getElementById(id)?.textContent.trim() || "").join(" ");
+    const key = n.tagName + label.trim();
+    if (label.trim() && seenNav.has(key)) wrong.push(`two landmarks are called “${label.trim()}”`);
+    seenNav.set(key, n);
+  }
+  for (const el of document.body.children) {
+    if (!shown(el) || !el.textContent.trim() || el.matches("header, main, nav, aside, footer, dialog, template, script, noscript, .skip, [role]")) continue;
+    wrong.push(`outside every landmark: ${name(el)}`);
+  }
+  for (const el of document.querySelectorAll("[tabindex]")) if (el.tabIndex > 0) wrong.push(`${name(el)} pushes itself to the front of the tab order`);
+  for (const el of document.querySelectorAll("[aria-hidden=true] :is(a[href], button, input, select, textarea):not([tabindex='-1'])")) wrong.push(`${name(el)} takes the focus, but is hidden from screen readers`);
+  for (const el of document.querySelectorAll("ul > :not(li, template), ol > :not(li, template), dl > :not(div, dt, dd)")) wrong.push(`${name(el)} in a list is no item of it`);
+  for (const el of document.querySelectorAll("th:not([scope])")) wrong.push(`${name(el)} does not say what it is the head of`);
+  for (const el of document.querySelectorAll("[aria-invalid=true]:not([aria-describedby])")) wrong.push(`${name(el)} is wrong, and nothing says why`);
+  for (const el of document.querySelectorAll("details > :not(summary)")) if (!el.parentElement.querySelector(":scope > summary")) wrong.push(`${name(el.parentElement)} opens by nothing that has words`);
+
   for (const el of document.querySelectorAll("[style], style, script:not([src])")) wrong.push(`inline style or script: ${name(el)}`);
   for (const el of document.querySelectorAll("*")) for (const a of el.attributes) if (/^on/.test(a.name)) wrong.push(`inline handler ${a.name} on ${name(el)}`);
 

@@ -139,7 +139,7 @@ func TestQuotationMarks(t *testing.T) {
 
 // Whose device it is, is in Dutch a “persoon”; a “gebruiker” is an account of a computer, as in English a user is. Compounds are fixed terms:
 // gebruikersgroep, gebruikersaccount.
-func TestOneWordForAPerson(t *testing.T) {
+func TestEveryPersonHasOneOfTheWords(t *testing.T) {
 	dutch, english := regexp.MustCompile(`(?i)\bgebruikers?\b`), regexp.MustCompile(`(?i)\busers?\b`)
 	files, err := filepath.Glob("nl/*.json")
 	if err != nil || len(files) == 0 {
