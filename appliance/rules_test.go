@@ -113,7 +113,7 @@ func (c *client) fresh() {
 
 // kill -9 again and again while jobs run a cleanup rule: the run goes on where it was, and every silent device is deleted exactly once.
 func TestKillNineDuringACleanupRun(t *testing.T) {
-	killNineDuringARun(t, fleet.Cleanup, "delete", 8, "rule", "device", "device")
+	killNineDuringARun(t, fleet.Cleanup, "delete", 8, "in fleet.(*Fleet).listRun", "in fleet.(*Fleet).removeRun", "device")
 }
 
 // The same for sync expiry: from every silent device the work account is withdrawn exactly once.
