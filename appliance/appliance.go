@@ -164,6 +164,14 @@ func (a *Appliance) bind() (err error) {
 	return nil
 }
 
+// RunProcess is Run for a process that does nothing else: its memory is bounded, too.
+func (a *Appliance) RunProcess(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return a.watchMemory(ctx) })
+	return g.Wait()
+}
+
 // Run serves until ctx ends or a part fails.
 func (a *Appliance) Run(ctx context.Context) error {
 	browsers, err := a.browserRoutes()
@@ -192,7 +200,6 @@ func (a *Appliance) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, a.fleet.RunWakes(ctx)) })
 	g.Go(func() error { return ended(ctx, a.android.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, a.jobs.Run(ctx)) })
-	g.Go(func() error { return a.watchMemory(ctx) })
 	g.Go(func() error { return a.watchStore(ctx) })
 	return g.Wait()
 }

@@ -109,7 +109,7 @@ func Demo(ctx context.Context, c DemoConfig, out io.Writer) (err error) {
 	defer a.Close()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return a.RunProcess(ctx) })
 	run := &DemoRun{Appliance: a, APNs: apns, Google: google, log: log}
 	g.Go(func() error {
 		if err := run.prepare(ctx); err != nil {

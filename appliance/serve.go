@@ -30,7 +30,7 @@ func Serve(ctx context.Context, c Config, out io.Writer, terminal bool) error {
 	}
 	defer stopLocal()
 	a.log.Info("muster serves", "url", a.config.URL, "device_url", a.config.DeviceURL, "listen", a.config.Listen, "version", Version)
-	return a.Run(ctx)
+	return a.RunProcess(ctx)
 }
 
 // offerSetup makes a link while set-up is not done.
