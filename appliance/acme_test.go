@@ -369,10 +369,7 @@ func TestACMEByPlainHTTP(t *testing.T) {
 	var port string
 	w := newWorldWith(t, t.TempDir(), func(c *Config) {
 		named(nil)(c)
-		var err error
-		if port, err = freePort("127.0.0.1"); err != nil {
-			t.Fatal(err)
-		}
+		port = ownPort(t)
 		c.HTTP = "127.0.0.1:" + port
 	})
 	c := newACMECA(t, "1", port, nil) // nobody listens for TLS-ALPN where it looks

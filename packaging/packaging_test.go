@@ -200,7 +200,8 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, devices := freePort(t), freePort(t)
+	ports := freePorts(t)
+	port, devices := ports[0], ports[1]
 	env := []string{"PATH=/usr/bin:/bin", "STATE_DIRECTORY=/var/lib/" + value("StateDirectory"), "CREDENTIALS_DIRECTORY=" + credentials}
 	for _, line := range strings.Split(string(settings), "\n") {
 		if line != "" && !strings.HasPrefix(line, "#") {
@@ -241,15 +242,18 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	}
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns two ports below those that the system hands out: one of these another test's listener might be given before the service is there.
+func freePorts(t *testing.T) (found [2]string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	n := 0
+	for port := 7000 + os.Getpid()%2000; n < len(found); port++ {
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			ln.Close()
+			found[n] = strconv.Itoa(port)
+			n++
+		}
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+	return found
 }
 
 // Each package holds what an installation needs, with rights that fit, and sha256sum accepts the list.
