@@ -82,7 +82,7 @@ func TestDebianPackage(t *testing.T) {
 	dir := t.TempDir()
 	binary := built(t, dir)
 	t.Cleanup(func() {
-		exec.Command("dpkg", "--purge", "muster").Run()
+		dpkg("--purge", "muster")
 		exec.Command("userdel", "muster").Run()
 		os.RemoveAll("/var/lib/muster")
 		os.RemoveAll("/etc/muster")
@@ -93,7 +93,7 @@ func TestDebianPackage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, err := exec.Command("dpkg", "-i", pkg).CombinedOutput(); err != nil {
+		if said, err := dpkg("-i", pkg); err != nil {
 			t.Fatalf("dpkg -i: %v\n%s", err, said)
 		}
 	}
@@ -136,7 +136,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 	serveAsUnit(t, dir).kill()
 
-	if said, err := exec.Command("dpkg", "-r", "muster").CombinedOutput(); err != nil || !bytes.Contains(said, []byte("This stays")) {
+	if said, err := dpkg("-r", "muster"); err != nil || !bytes.Contains(said, []byte("This stays")) {
 		t.Errorf("dpkg -r: %v\n%s", err, said)
 	}
 	for _, path := range []string{"/var/lib/muster/keys", "/etc/muster/seal.key"} {
@@ -297,4 +297,16 @@ func TestPackagesAndChecksums(t *testing.T) {
 			t.Errorf("the package lacks %s:\n%s", want, said)
 		}
 	}
+}
+
+// dpkg runs it, and waits while somebody else on the machine holds its lock.
+func dpkg(args ...string) (said []byte, err error) {
+	for range 120 {
+		said, err = exec.Command("dpkg", args...).CombinedOutput()
+		if err == nil || !bytes.Contains(said, []byte("was locked by another process")) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return said, err
 }
