@@ -82,7 +82,7 @@ func TestDebianPackage(t *testing.T) {
 	dir := t.TempDir()
 	binary := built(t, dir)
 	t.Cleanup(func() {
-		exec.Command("dpkg", "--purge", "muster").Run()
+		dpkg("--purge", "muster")
 		exec.Command("userdel", "muster").Run()
 		os.RemoveAll("/var/lib/muster")
 		os.RemoveAll("/etc/muster")
@@ -93,7 +93,7 @@ func TestDebianPackage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, err := exec.Command("dpkg", "-i", pkg).CombinedOutput(); err != nil {
+		if said, err := dpkg("-i", pkg); err != nil {
 			t.Fatalf("dpkg -i: %v\n%s", err, said)
 		}
 	}
@@ -158,7 +158,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 	serveAsUnit(t, dir).kill()
 
-	if said, err := exec.Command("dpkg", "-r", "muster").CombinedOutput(); err != nil || !bytes.Contains(said, []byte("This stays")) {
+	if said, err := dpkg("-r", "muster"); err != nil || !bytes.Contains(said, []byte("This stays")) {
 		t.Errorf("dpkg -r: %v\n%s", err, said)
 	}
 	for _, path := range []string{"/var/lib/muster/keys", "/etc/muster/seal.key"} {
@@ -222,7 +222,8 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, devices := freePort(t), freePort(t)
+	ports := freePorts(t)
+	port, devices := ports[0], ports[1]
 	env := []string{"PATH=/usr/bin:/bin", "STATE_DIRECTORY=/var/lib/" + value("StateDirectory"), "CREDENTIALS_DIRECTORY=" + credentials}
 	for _, line := range strings.Split(string(settings), "\n") {
 		if line != "" && !strings.HasPrefix(line, "#") {
@@ -263,15 +264,18 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	}
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns two ports below those that the system hands out: one of these another test's listener might be given before the service is there.
+func freePorts(t *testing.T) (found [2]string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	n := 0
+	for port := 7000 + os.Getpid()%2000; n < len(found); port++ {
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			ln.Close()
+			found[n] = strconv.Itoa(port)
+			n++
+		}
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+	return found
 }
 
 // Each package holds what an installation needs, with rights that fit, and sha256sum accepts the list.
@@ -315,4 +319,16 @@ func TestPackagesAndChecksums(t *testing.T) {
 			t.Errorf("the package lacks %s:\n%s", want, said)
 		}
 	}
+}
+
+// dpkg runs it, and waits while somebody else on the machine holds its lock.
+func dpkg(args ...string) (said []byte, err error) {
+	for range 120 {
+		said, err = exec.Command("dpkg", args...).CombinedOutput()
+		if err == nil || !bytes.Contains(said, []byte("was locked by another process")) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return said, err
 }

@@ -65,6 +65,9 @@ func (n *auditNames) lookUp(id string) auditBit {
 	if m, err := f.Admin(ctx, a, fleet.AdminID(id)); err == nil {
 		return auditBit{m.Name, "/admins/" + id}
 	}
+	if r, err := f.Receipt(ctx, a, fleet.ReceiptID(id)); err == nil {
+		return auditBit{r.Name, "/receipts/" + id}
+	}
 	if t, err := f.Terms(ctx); err == nil && t != nil && string(t.ID) == id {
 		return auditBit{Text: n.q.T("terms.version", "version", t.Version)}
 	}
