@@ -33,6 +33,8 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 	for _, k := range f.modules[s.device.Platform].FactsOf(q, s.device) {
 		if v, ok := ans.Facts[k]; ok {
 			told[k] = v
+		} else if q == QueryDevice || q == QuerySecurity { // the others bring lists, which are not kept as facts
+			told[k] = unanswered{}
 		}
 	}
 	if len(told) > 0 {
