@@ -220,7 +220,7 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 	ask := func(when string) {
 		t.Helper()
 		fmt.Fprintf(held, "GET /ca/root.crt HTTP/1.1\r\nHost: devices.muster.test\r\n\r\n")
-		held.SetReadDeadline(time.Now().Add(10 * time.Second))
+		held.SetReadDeadline(time.Now().Add(time.Minute))
 		buf := make([]byte, 4096)
 		if n, err := held.Read(buf); err != nil || !bytes.HasPrefix(buf[:n], []byte("HTTP/1.1 200")) {
 			t.Fatalf("a device's connection %s: %v %q", when, err, buf[:n])
