@@ -127,8 +127,30 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("muster status: %v\n%s", err, said)
 	}
 	s.kill()
+	muster := func(in, want string, args ...string) {
+		t.Helper()
+		cmd := exec.Command("/usr/bin/muster", args...)
+		cmd.Stdin = strings.NewReader(in)
+		if said, err := cmd.CombinedOutput(); (err == nil) == (want[0] == '!') || !bytes.Contains(said, []byte(strings.TrimPrefix(want, "!"))) {
+			t.Errorf("muster %v: %v\n%s", args, err, said)
+		}
+	}
+	// An administrator names neither data nor key, and what root has done the service can go on with.
+	muster("een lang wachtwoord 4711\n", "is set up. Start it with: muster start", "setup", "--org", "Noordhaven", "--admin", "a@noordhaven.example", "--recovery-out", filepath.Join(dir, "recovery.key"))
 	s = serveAsUnit(t, dir) // after kill -9
+	muster("", "data directory /var/lib/muster\n", "doctor")
 	s.kill()
+	muster("", "read back", "backup", "--out", filepath.Join(dir, "backup"))
+	muster("", "/etc/muster/seal.key opens the data in /var/lib/muster", "seal-key")
+	serveAsUnit(t, dir).kill()
+	muster("", "Restored 0 devices", "restore", filepath.Join(dir, "backup"), "--recovery", filepath.Join(dir, "recovery.key"), "--replace")
+	if info, err := os.Stat("/etc/muster/seal.key"); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the restore gave the seal key away: %v", err)
+	}
+	serveAsUnit(t, dir).kill()
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		muster("", "!package manager", "uninstall")
+	}
 
 	install("1.1.0")
 	if again, err := os.ReadFile("/etc/muster/seal.key"); err != nil || !bytes.Equal(again, key) {
