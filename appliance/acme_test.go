@@ -220,7 +220,7 @@ func TestACMEIssuesRenewsAndKeepsServing(t *testing.T) {
 	ask := func(when string) {
 		t.Helper()
 		fmt.Fprintf(held, "GET /ca/root.crt HTTP/1.1\r\nHost: devices.muster.test\r\n\r\n")
-		held.SetReadDeadline(time.Now().Add(10 * time.Second))
+		held.SetReadDeadline(time.Now().Add(time.Minute))
 		buf := make([]byte, 4096)
 		if n, err := held.Read(buf); err != nil || !bytes.HasPrefix(buf[:n], []byte("HTTP/1.1 200")) {
 			t.Fatalf("a device's connection %s: %v %q", when, err, buf[:n])
@@ -369,10 +369,7 @@ func TestACMEByPlainHTTP(t *testing.T) {
 	var port string
 	w := newWorldWith(t, t.TempDir(), func(c *Config) {
 		named(nil)(c)
-		var err error
-		if port, err = freePort("127.0.0.1"); err != nil {
-			t.Fatal(err)
-		}
+		port = ownPort(t)
 		c.HTTP = "127.0.0.1:" + port
 	})
 	c := newACMECA(t, "1", port, nil) // nobody listens for TLS-ALPN where it looks

@@ -554,7 +554,7 @@ func TestAndroidFrameAndExpiry(t *testing.T) {
 	batch := func(times ...string) []byte { // as a message that is delivered again after a restart: nothing in memory knows it
 		text := ""
 		for _, at := range times {
-			text += fmt.Sprintf(`,{"eventType":"CONNECT","eventTime":%q,"connectEvent":{"packageName":"com.android.chrome"}}`, clock().Add(-time.Minute).Format("2006-01-02T15:04:")+at)
+			text += fmt.Sprintf(`,{"eventType":"CONNECT","eventTime":%q,"connectEvent":{"packageName":"com.android.chrome"}}`, clock().UTC().Add(-time.Minute).Format("2006-01-02T15:04:")+at)
 		}
 		return []byte(fmt.Sprintf(`{"device":%q,"usageLogEvents":[%s]}`, told.State().Name, text[1:]))
 	}

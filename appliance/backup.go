@@ -34,7 +34,7 @@ func ParseBackup(args []string, out io.Writer) (BackupConfig, error) {
 	c.flags(fs)
 	fs.StringVar(&c.Out, "out", "", "`file` to write the backup to; it must not exist")
 	fs.StringVar(&c.Language, "language", "en", "`language` of refusals: en or nl")
-	if err := parse(fs, args, out); err != nil {
+	if err := parseAbout(fs, args, out); err != nil {
 		return BackupConfig{}, err
 	}
 	if c.Out == "" {
@@ -81,7 +81,7 @@ func backupHere(ctx context.Context, c BackupConfig) (sum string, size int64, er
 	if err != nil {
 		return "", 0, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, db.Close(), giveToOwner(c.Data, c.Key)) }()
 	authority, err := pki.Open(ctx, db, pki.Config{Clock: c.Clock, Logger: c.Logger})
 	if err != nil {
 		return "", 0, err

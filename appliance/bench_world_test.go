@@ -137,11 +137,7 @@ func (w *benchWorld) begin(b *testing.B) {
 	push := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { w.pushes.Add(1) }))
 	push.EnableHTTP2 = true
 	push.StartTLS()
-	port, err := freePort("127.0.0.1")
-	if err != nil {
-		b.Fatal(err)
-	}
-	w.metrics = "127.0.0.1:" + port
+	w.metrics = "127.0.0.1:" + ownPort(b)
 	config := childConfig{Push: push.URL, PushRoot: push.Certificate().Raw, Metrics: w.metrics}
 	if os.Getenv("MUSTER_BENCH_PUSH") == "dead" {
 		config.Push = ""

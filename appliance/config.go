@@ -93,6 +93,11 @@ func ParseServe(args []string, out io.Writer) (Config, error) {
 
 // parse reads args and then, for every flag not given, MUSTER_<FLAG>.
 func parse(fs *flag.FlagSet, args []string, out io.Writer) error {
+	return parseWith(fs, args, out, nil)
+}
+
+// parseWith asks further, when it is not nil, for settings that come after both; it is told which flags were given in either way.
+func parseWith(fs *flag.FlagSet, args []string, out io.Writer, further func(given map[string]bool) (map[string]string, error)) error {
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintf(out, "Flags of %s:\n", fs.Name())
@@ -106,17 +111,27 @@ func parse(fs *flag.FlagSet, args []string, out io.Writer) error {
 		return UsageError{fmt.Sprintf("unexpected argument %q", fs.Arg(0))}
 	}
 	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	var bad error
-	fs.VisitAll(func(f *flag.Flag) {
-		name := envName(f.Name)
-		if v, ok := os.LookupEnv(name); ok && !given[f.Name] && bad == nil {
-			if err := fs.Set(f.Name, v); err != nil {
-				bad = UsageError{fmt.Sprintf("%s: %v", name, err)}
+	set := func(lookup func(string) (string, bool)) (bad error) {
+		fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		fs.VisitAll(func(f *flag.Flag) {
+			name := envName(f.Name)
+			if v, ok := lookup(name); ok && !given[f.Name] && bad == nil {
+				if err := fs.Set(f.Name, v); err != nil {
+					bad = UsageError{fmt.Sprintf("%s: %v", name, err)}
+				}
 			}
-		}
-	})
-	return bad
+		})
+		return bad
+	}
+	if err := set(os.LookupEnv); err != nil || further == nil {
+		return err
+	}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	settings, err := further(given)
+	if err != nil {
+		return err
+	}
+	return set(func(name string) (string, bool) { v, ok := settings[name]; return v, ok })
 }
 
 // envName is the name that a flag has in the environment.

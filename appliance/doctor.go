@@ -33,7 +33,7 @@ func ParseDoctor(args []string, out io.Writer) (DoctorConfig, error) {
 	fs := newFlagSet("doctor")
 	c.flags(fs)
 	fs.StringVar(&c.Language, "language", "en", "`language`: en or nl")
-	if err := parse(fs, args, out); err != nil {
+	if err := parseAbout(fs, args, out); err != nil {
 		return DoctorConfig{}, err
 	}
 	if _, ok := words.ParseLang(c.Language); !ok {

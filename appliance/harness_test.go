@@ -50,11 +50,11 @@ func newWorldWith(t testing.TB, dir string, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { apns.Close() })
-	c, err := demoConfig(DemoConfig{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}, apns, testLog(t))
+	c, err := demoConfig(DemoConfig{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:" + ownPort(t)}, apns, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.demo, c.TLS = false, ""
+	c.demo, c.TLS, c.DeviceURL = false, "", "https://127.0.0.1:"+ownPort(t)
 	change(&c)
 	w := &world{t: t, config: c, DemoRun: &DemoRun{APNs: apns, log: testLog(t)}}
 	w.start()

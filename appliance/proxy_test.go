@@ -17,10 +17,7 @@ import (
 // Behind a reverse proxy the outside address is said once, with --url: pages, redirects and the look at ourselves use it. The audit log has the
 // address of the person, not of the proxy, and nobody can write another there.
 func TestBehindAReverseProxy(t *testing.T) {
-	inside, err := freePort("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inside := ownPort(t)
 	target := &url.URL{Scheme: "https", Host: "127.0.0.1:" + inside}
 	front := httptest.NewTLSServer(&httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host; r.SetXForwarded() },

@@ -32,7 +32,7 @@ func ParseRestore(args []string, out io.Writer) (RestoreConfig, error) {
 	c.flags(fs)
 	fs.StringVar(&c.Recovery, "recovery", "", "`file` with the recovery key")
 	fs.BoolVar(&c.Replace, "replace", false, "set the data that are in --data aside")
-	if err := parse(fs, args, out); err != nil {
+	if err := parseAbout(fs, args, out); err != nil {
 		return RestoreConfig{}, err
 	}
 	if c.File == "" || c.Recovery == "" {
@@ -86,8 +86,8 @@ func Restore(ctx context.Context, c RestoreConfig, out io.Writer) error {
 	fmt.Fprintf(out, `Devices go on with the certificates that they have, as soon as the old address leads to this machine.
 Nothing is wiped, retired or deleted (%d such orders wait) until an administrator has looked at the list under %s/restored.
 Open invitations, sign-ins and API tokens have ended: sign in with password and second factor.
-Start it with: muster serve --data %s --key %s
-`, found.removals, c.URL, c.Data, c.Key)
+Start it with: %s
+`, found.removals, c.URL, startCommand(c.Config))
 	return nil
 }
 

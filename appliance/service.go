@@ -30,6 +30,7 @@ type places struct {
 	Data   string
 	Key    string
 	Env    string // file with MUSTER_… lines that the service reads; "" = settings become arguments
+	Unit   string // what `muster install` writes for systemd; "" elsewhere
 	User   string
 }
 
@@ -116,12 +117,16 @@ func Install(ctx context.Context, c InstallConfig, out io.Writer) error {
 		return err
 	}
 	p := systemPlaces()
-	if !c.Packaged {
-		if err := managed(); err != nil {
-			return err
-		}
+	if c.Packaged {
+		return errors.Join(prepareSystem(p, c, out), giveWay(p, out))
 	}
-	if err := prepareSystem(p, c, out); err != nil || c.Packaged {
+	if err := managed(); err != nil {
+		return err
+	}
+	if packaged(p) {
+		return fmt.Errorf("Muster came to this machine as a package, which made it a service: change %s and muster restart; the package manager upgrades and removes it", p.Env)
+	}
+	if err := prepareSystem(p, c, out); err != nil {
 		return err
 	}
 	binary, err := placeBinary(p.Binary)
@@ -205,9 +210,6 @@ func placeBinary(to string) (string, error) {
 	if from, err = filepath.EvalSymlinks(from); err != nil {
 		return "", err
 	}
-	if from == "/usr/bin/"+serviceName {
-		return "", errors.New("Muster came to this machine as a package, which made it a service: use muster start, stop, restart and status, and the package manager to remove it")
-	}
 	if same, err := filepath.EvalSymlinks(to); err == nil && same == from {
 		return to, nil
 	}
@@ -261,6 +263,9 @@ func Uninstall(out io.Writer) error {
 	s, err := installed("uninstall", p)
 	if err != nil {
 		return err
+	}
+	if packaged(p) {
+		return errors.New("Muster came to this machine as a package: let the package manager remove it (apt remove muster, dnf remove muster). It goes on running; muster stop stops it")
 	}
 	s.Stop() //nolint:errcheck // it may not be running
 	if err := s.Uninstall(); err != nil {

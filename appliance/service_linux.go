@@ -17,7 +17,7 @@ import (
 const whereItsLogIs = "Its log says why: journalctl -u muster -e"
 
 func systemPlaces() places {
-	return places{Binary: "/usr/local/bin/muster", Data: "/var/lib/muster", Key: "/etc/muster/seal.key", Env: "/etc/muster/muster.env", User: "muster"}
+	return places{Binary: "/usr/local/bin/muster", Data: "/var/lib/muster", Key: "/etc/muster/seal.key", Env: "/etc/muster/muster.env", Unit: "/etc/systemd/system/muster.service", User: "muster"}
 }
 
 func mustBeAdministrator(what string) error {

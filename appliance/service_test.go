@@ -2,10 +2,13 @@ package appliance
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"muster/packaging/unit"
 )
 
 func TestInstallKeepsTheFlagsOfServe(t *testing.T) {
@@ -78,5 +81,87 @@ func TestServiceArguments(t *testing.T) {
 	got := serveArguments(places{Data: "/data", Key: "/key"}, InstallConfig{Given: map[string]string{"url": "https://a.example", "listen": ":443"}})
 	if want := "serve --data /data --key /key --listen :443 --url https://a.example"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// An administrator of an installed service types no directories: what is not named is the service's.
+func TestCommandsAreAboutTheInstalledService(t *testing.T) {
+	dir := t.TempDir()
+	p := places{Data: filepath.Join(dir, "data"), Key: "/etc/muster/seal.key", Env: filepath.Join(dir, "muster.env")}
+	if got, err := serviceSettings(p, dir); err != nil || got != nil {
+		t.Errorf("no service: %v, %v", got, err)
+	}
+	if err := os.Mkdir(p.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := serviceSettings(p, dir); err != nil || got != nil {
+		t.Errorf("data without a service: %v, %v", got, err)
+	}
+	for text, want := range map[string]map[string]string{
+		envFile(map[string]string{"url": "https://a.example", "listen": ":443"}):  {"MUSTER_URL": "https://a.example", "MUSTER_LISTEN": ":443", "MUSTER_KEY": "/etc/muster/seal.key"},
+		"; off\n\n MUSTER_BACKUP_DIR = \"/srv/two words\" \nMUSTER_KEY='/k'\nodd": {"MUSTER_BACKUP_DIR": "/srv/two words", "MUSTER_KEY": "/k"},
+		"MUSTER_SEAL_KEY=secret=": {"MUSTER_SEAL_KEY": "secret="},
+	} {
+		if err := os.WriteFile(p.Env, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want["MUSTER_DATA"] = p.Data
+		if got, err := serviceSettings(p, dir); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+	if os.Geteuid() == 0 {
+		return // root may read everything
+	}
+	if err := os.Chmod(p.Env, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := serviceSettings(p, filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "sudo") {
+		t.Errorf("settings of root: %v", err)
+	}
+	if got, err := serviceSettings(p, dir); err != nil || got != nil {
+		t.Errorf("data of one's own: %v, %v", got, err)
+	}
+}
+
+// A flag that was given comes before the environment, and the environment before what the service has.
+func TestFurtherSettingsComeLast(t *testing.T) {
+	t.Setenv("MUSTER_URL", "https://environment.example")
+	var c Config
+	fs := newFlagSet("doctor")
+	c.flags(fs)
+	err := parseWith(fs, []string{"--listen", ":1"}, &bytes.Buffer{}, func(given map[string]bool) (map[string]string, error) {
+		if !given["listen"] || !given["url"] || given["data"] {
+			t.Errorf("told that %v were given", given)
+		}
+		return map[string]string{"MUSTER_LISTEN": ":2", "MUSTER_URL": "https://service.example", "MUSTER_DATA": "/var/lib/muster"}, nil
+	})
+	if err != nil || c.Listen != ":1" || c.URL != "https://environment.example" || c.Data != "/var/lib/muster" {
+		t.Errorf("%v, %+v", err, c)
+	}
+}
+
+// A package takes over from `muster install`, whose unit would hide its own; what somebody else wrote stays.
+func TestPackagesTakeOver(t *testing.T) {
+	dir := t.TempDir()
+	p := places{Binary: "/usr/local/bin/muster", Unit: filepath.Join(dir, "muster.service")}
+	var said bytes.Buffer
+	if err := giveWay(p, &said); err != nil || said.Len() > 0 {
+		t.Errorf("no unit: %v, %s", err, said.String())
+	}
+	for text, stays := range map[string]bool{unit.Systemd(p.Binary): false, "[Service]\nExecStart=/opt/muster serve\n": true} {
+		if err := os.WriteFile(p.Unit, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if packaged(p) {
+			t.Error("with a unit of its own it counts as packaged")
+		}
+		said.Reset()
+		if err := giveWay(p, &said); err != nil || said.Len() == 0 {
+			t.Errorf("nothing said: %v", err)
+		}
+		if _, err := os.Stat(p.Unit); (err == nil) != stays {
+			t.Errorf("stays: %v, want %v", err == nil, stays)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func ParseSetup(args []string, out io.Writer) (SetupConfig, error) {
 	fs.StringVar(&c.Language, "language", "en", "`language`: en or nl")
 	fs.StringVar(&c.TokenOut, "token-out", "", "`file` for an API token with all rights (kept 30 days); none is made without it")
 	fs.StringVar(&c.RecoveryOut, "recovery-out", "", "`file` for the recovery key, with which backups are opened; move it away from this machine (none is made without it)")
-	if err := parse(fs, args, out); err != nil {
+	if err := parseAbout(fs, args, out); err != nil {
 		return SetupConfig{}, err
 	}
 	if c.Org == "" || c.AdminMail == "" {
@@ -51,7 +51,7 @@ func ParseSetup(args []string, out io.Writer) (SetupConfig, error) {
 
 // Setup makes the organisation and its first administrator on an empty data directory; the password is the first line of in.
 // It asks nothing and shows no secret.
-func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) error {
+func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) (err error) {
 	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("reading the password from standard input: %w", err)
@@ -64,7 +64,7 @@ func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer func() { err = errors.Join(err, a.Close(), giveToOwner(c.Data, c.Key)) }()
 	token, err := a.fleet.SetupLink(ctx, setupActor("cli"))
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func Setup(ctx context.Context, c SetupConfig, in io.Reader, out io.Writer) erro
 		}
 		fmt.Fprintf(out, "The recovery key is in %s. Move it to a safe place away from this machine: without it no backup can be opened, by anyone.\n", c.RecoveryOut)
 	}
-	fmt.Fprintf(out, "%s is set up. Start it with: muster serve --data %s --key %s\n", c.Org, c.Data, c.Key)
+	fmt.Fprintf(out, "%s is set up. Start it with: %s\n", c.Org, startCommand(c.Config))
 	return nil
 }
 

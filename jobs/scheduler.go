@@ -76,6 +76,7 @@ type entry struct {
 	Job
 	cron gocron.Job
 	busy bool
+	soon chan struct{} // while it is busy without being at work: closed when that is over
 }
 
 // New makes a scheduler without jobs.
@@ -200,17 +201,10 @@ func (s *Scheduler) Look() {
 
 // look starts one job if it is due.
 func (s *Scheduler) look(name string) {
-	s.mu.Lock()
-	e, ctx := s.jobs[name], s.ctx
-	if e == nil || ctx == nil || e.busy {
-		s.mu.Unlock()
+	j, ctx, err := s.take(name)
+	if err != nil {
 		return
 	}
-	e.busy = true
-	s.running.Add(1)
-	j := e.Job
-	s.mu.Unlock()
-
 	m, err := s.keeper.Mark(ctx, name)
 	if err != nil {
 		s.trouble(ctx, name, err)
@@ -257,10 +251,56 @@ func (s *Scheduler) trouble(ctx context.Context, name string, err error) {
 	}
 }
 
+// take marks a job as busy until rest. Somebody who only looks whether it is due, or enters how it ended, is waited for: who saw that entry, or no
+// run at all, is not told that it is at work.
+func (s *Scheduler) take(name string) (Job, context.Context, error) {
+	for {
+		s.mu.Lock()
+		e, ctx := s.jobs[name], s.ctx
+		if e == nil || ctx == nil {
+			s.mu.Unlock()
+			if e == nil {
+				return Job{}, nil, ErrUnknown
+			}
+			return Job{}, nil, ErrStopped
+		}
+		if !e.busy {
+			e.busy, e.soon = true, make(chan struct{})
+			s.running.Add(1)
+			j := e.Job
+			s.mu.Unlock()
+			return j, ctx, nil
+		}
+		soon := e.soon
+		s.mu.Unlock()
+		if soon == nil {
+			return Job{}, nil, ErrRunning
+		}
+		<-soon
+	}
+}
+
+// atWork says whether a busy job is at work, which nobody waits for.
+func (s *Scheduler) atWork(name string, yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.jobs[name]
+	if yes {
+		close(e.soon)
+		e.soon = nil
+	} else {
+		e.soon = make(chan struct{})
+	}
+}
+
 // rest says that a job is not at work any more.
 func (s *Scheduler) rest(name string) {
 	s.mu.Lock()
-	s.jobs[name].busy = false
+	e := s.jobs[name]
+	if e.soon != nil {
+		close(e.soon)
+	}
+	e.busy, e.soon = false, nil
 	s.mu.Unlock()
 	s.running.Done()
 }
@@ -268,6 +308,7 @@ func (s *Scheduler) rest(name string) {
 // work does what a job does and enters how it ended.
 func (s *Scheduler) work(ctx context.Context, j Job, r Run) {
 	defer s.rest(j.Name)
+	s.atWork(j.Name, true)
 	var err error
 	r.Result, err = do(ctx, j)
 	r.Ended, r.Outcome = s.now(), Done
@@ -278,6 +319,7 @@ func (s *Scheduler) work(ctx context.Context, j Job, r Run) {
 		r.Outcome, r.Cause = Failed, err.Error()
 		s.log.Error("a job failed", "job", j.Name, "err", err)
 	}
+	s.atWork(j.Name, false)
 	// How it ended is entered also while the program ends.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -302,24 +344,10 @@ func (s *Scheduler) RunNow(ctx context.Context, name, by string, begin func(cont
 	if begin == nil {
 		begin = s.keeper.Begin
 	}
-	s.mu.Lock()
-	e, inner := s.jobs[name], s.ctx
-	switch {
-	case e == nil:
-		s.mu.Unlock()
-		return ErrUnknown
-	case inner == nil:
-		s.mu.Unlock()
-		return ErrStopped
-	case e.busy:
-		s.mu.Unlock()
-		return ErrRunning
+	j, inner, err := s.take(name)
+	if err != nil {
+		return err
 	}
-	e.busy = true
-	s.running.Add(1)
-	j := e.Job
-	s.mu.Unlock()
-
 	m, err := s.keeper.Mark(ctx, name)
 	if err != nil {
 		s.rest(name)

@@ -184,6 +184,35 @@ func TestRunByHandLeavesTheSchedule(t *testing.T) {
 	}
 }
 
+// lingering enters an end at once, but returns from that only when it is let go.
+type lingering struct {
+	*memory
+	release chan bool
+}
+
+func (k lingering) End(ctx context.Context, r Run) error {
+	err := k.memory.End(ctx, r)
+	<-k.release
+	return err
+}
+
+// Who has seen that a run has ended may start the next one, also while the program is not quite done with the first.
+func TestARunThatIsSeenToHaveEndedIsNotInTheWay(t *testing.T) {
+	k := lingering{newMemory(), make(chan bool, 2)}
+	l := begin(t, k, clockwork.NewFakeClockAt(noon), Job{Name: "nightly", Schedule: Daily(3, 15), Do: nothing})
+	k.next(t)
+	again := make(chan error, 1)
+	go func() { again <- l.RunNow(t.Context(), "nightly", "Ada", nil) }()
+	k.release <- true
+	if err := <-again; err != nil {
+		t.Fatal(err)
+	}
+	if r := k.next(t); r.Trigger != ByHand {
+		t.Fatalf("by hand: %+v", r)
+	}
+	k.release <- true
+}
+
 func TestInterruptedRunIsMadeUpAtMostTwice(t *testing.T) {
 	k := newMemory()
 	hang := Job{Name: "nightly", Schedule: Daily(3, 15)}

@@ -82,7 +82,7 @@ func TestDebianPackage(t *testing.T) {
 	dir := t.TempDir()
 	binary := built(t, dir)
 	t.Cleanup(func() {
-		exec.Command("dpkg", "--purge", "muster").Run()
+		dpkg("--purge", "muster")
 		exec.Command("userdel", "muster").Run()
 		os.RemoveAll("/var/lib/muster")
 		os.RemoveAll("/etc/muster")
@@ -93,7 +93,7 @@ func TestDebianPackage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, err := exec.Command("dpkg", "-i", pkg).CombinedOutput(); err != nil {
+		if said, err := dpkg("-i", pkg); err != nil {
 			t.Fatalf("dpkg -i: %v\n%s", err, said)
 		}
 	}
@@ -127,8 +127,30 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("muster status: %v\n%s", err, said)
 	}
 	s.kill()
+	muster := func(in, want string, args ...string) {
+		t.Helper()
+		cmd := exec.Command("/usr/bin/muster", args...)
+		cmd.Stdin = strings.NewReader(in)
+		if said, err := cmd.CombinedOutput(); (err == nil) == (want[0] == '!') || !bytes.Contains(said, []byte(strings.TrimPrefix(want, "!"))) {
+			t.Errorf("muster %v: %v\n%s", args, err, said)
+		}
+	}
+	// An administrator names neither data nor key, and what root has done the service can go on with.
+	muster("een lang wachtwoord 4711\n", "is set up. Start it with: muster start", "setup", "--org", "Noordhaven", "--admin", "a@noordhaven.example", "--recovery-out", filepath.Join(dir, "recovery.key"))
 	s = serveAsUnit(t, dir) // after kill -9
+	muster("", "data directory /var/lib/muster\n", "doctor")
 	s.kill()
+	muster("", "read back", "backup", "--out", filepath.Join(dir, "backup"))
+	muster("", "/etc/muster/seal.key opens the data in /var/lib/muster", "seal-key")
+	serveAsUnit(t, dir).kill()
+	muster("", "Restored 0 devices", "restore", filepath.Join(dir, "backup"), "--recovery", filepath.Join(dir, "recovery.key"), "--replace")
+	if info, err := os.Stat("/etc/muster/seal.key"); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the restore gave the seal key away: %v", err)
+	}
+	serveAsUnit(t, dir).kill()
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		muster("", "!package manager", "uninstall")
+	}
 
 	install("1.1.0")
 	if again, err := os.ReadFile("/etc/muster/seal.key"); err != nil || !bytes.Equal(again, key) {
@@ -136,7 +158,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 	serveAsUnit(t, dir).kill()
 
-	if said, err := exec.Command("dpkg", "-r", "muster").CombinedOutput(); err != nil || !bytes.Contains(said, []byte("This stays")) {
+	if said, err := dpkg("-r", "muster"); err != nil || !bytes.Contains(said, []byte("This stays")) {
 		t.Errorf("dpkg -r: %v\n%s", err, said)
 	}
 	for _, path := range []string{"/var/lib/muster/keys", "/etc/muster/seal.key"} {
@@ -200,7 +222,8 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, devices := freePort(t), freePort(t)
+	ports := freePorts(t)
+	port, devices := ports[0], ports[1]
 	env := []string{"PATH=/usr/bin:/bin", "STATE_DIRECTORY=/var/lib/" + value("StateDirectory"), "CREDENTIALS_DIRECTORY=" + credentials}
 	for _, line := range strings.Split(string(settings), "\n") {
 		if line != "" && !strings.HasPrefix(line, "#") {
@@ -241,15 +264,18 @@ func serveAsUnit(t *testing.T, dir string) *served {
 	}
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns two ports below those that the system hands out: one of these another test's listener might be given before the service is there.
+func freePorts(t *testing.T) (found [2]string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	n := 0
+	for port := 7000 + os.Getpid()%2000; n < len(found); port++ {
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			ln.Close()
+			found[n] = strconv.Itoa(port)
+			n++
+		}
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+	return found
 }
 
 // Each package holds what an installation needs, with rights that fit, and sha256sum accepts the list.
@@ -293,4 +319,16 @@ func TestPackagesAndChecksums(t *testing.T) {
 			t.Errorf("the package lacks %s:\n%s", want, said)
 		}
 	}
+}
+
+// dpkg runs it, and waits while somebody else on the machine holds its lock.
+func dpkg(args ...string) (said []byte, err error) {
+	for range 120 {
+		said, err = exec.Command("dpkg", args...).CombinedOutput()
+		if err == nil || !bytes.Contains(said, []byte("was locked by another process")) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return said, err
 }

@@ -111,7 +111,7 @@ func TestKilledBackupAndRestore(t *testing.T) {
 	last := filepath.Join(dir, "last.muster")
 	kills := rounds() / 3
 	for i := range kills {
-		lines := runAndKill(t, "backup", dir, time.Duration(20+40*i)*time.Millisecond)
+		lines := runAndKill(t, "backup", dir, 1, time.Duration(20+40*i)*time.Millisecond)
 		for _, l := range lines {
 			if l != "ready" && l != "ok" {
 				t.Fatalf("child: %s", l)
@@ -144,7 +144,7 @@ func TestKilledBackupAndRestore(t *testing.T) {
 	}
 	data := filepath.Join(dir, "data")
 	for i := range kills {
-		for _, l := range runAndKill(t, "restore", dir, time.Duration(20+90*i)*time.Millisecond) {
+		for _, l := range runAndKill(t, "restore", dir, 1, time.Duration(20+90*i)*time.Millisecond) {
 			if l != "ready" && l != "ok" {
 				t.Fatalf("child: %s", l)
 			}

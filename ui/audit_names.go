@@ -74,6 +74,9 @@ func (n *auditNames) lookUp(id string) auditBit {
 	if r, err := f.StaleRule(ctx, a, fleet.StaleRuleID(id)); err == nil {
 		return auditBit{r.Name, "/rules/" + id}
 	}
+	if r, err := f.Receipt(ctx, a, fleet.ReceiptID(id)); err == nil {
+		return auditBit{r.Name, "/receipts/" + id}
+	}
 	if t, err := f.Terms(ctx); err == nil && t != nil && string(t.ID) == id {
 		return auditBit{Text: n.q.T("terms.version", "version", t.Version)}
 	}

@@ -135,6 +135,12 @@ func (f *Fleet) keepsDevice(tx store.Tx, a Actor, fl DeviceFilter, d *Device) (b
 	return true, nil
 }
 
+// edited is what an administrator may change of a device: what the log keeps of a change, since the rest, which the device told of itself, is not to
+// outlive it there.
+func edited(d *Device) map[string]any {
+	return map[string]any{"name": d.Name, "tags": d.Tags, "person": d.Person, "stolen": d.Stolen}
+}
+
 // UpdateDevice changes name, tags, person, or whether a device counts as stolen. Another person means other wishes: they are computed anew.
 func (f *Fleet) UpdateDevice(ctx context.Context, a Actor, id DeviceID, in DeviceInput) (*Device, error) {
 	var out *Device
@@ -179,7 +185,7 @@ func (f *Fleet) UpdateDevice(ctx context.Context, a Actor, id DeviceID, in Devic
 			return err
 		}
 		out = d
-		if err := f.record(tx, a, "update", "device/"+string(d.ID), d.Name, d.Tags, old, d); err != nil {
+		if err := f.record(tx, a, "update", "device/"+string(d.ID), d.Name, d.Tags, edited(old), edited(d)); err != nil {
 			return err
 		}
 		return f.noteChange(tx, changeScope{Device: d.ID, Why: "device"})

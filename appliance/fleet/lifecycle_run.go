@@ -253,10 +253,40 @@ func (f *Fleet) endAction(tx store.Tx, a *Action, s ActionState, r Reason, ev Ev
 	return f.event(tx, a.Device, Reason{Code: "event.action-" + string(s), Args: map[string]string{"action": string(a.Type)}, DeviceWords: r.DeviceWords}, ev, "")
 }
 
+// purged is what the log keeps of a device that was purged: no name, no serial number, nothing that it told. Whose order it was and where the
+// proof stands are what the record of a deletion is for.
+type purged struct {
+	Platform  Platform    `json:"platform"`
+	Ownership Ownership   `json:"ownership"`
+	Enrolment EnrolmentID `json:"enrolment"`
+	State     State       `json:"state"`
+	By        string      `json:"by,omitempty"`      // who ordered that it be deleted
+	Receipt   ReceiptID   `json:"receipt,omitempty"` // of the removal
+}
+
+func purgedBy(tx store.Tx, d *Device) (purged, error) {
+	out := purged{Platform: d.Platform, Ownership: d.Ownership, Enrolment: d.Enrolment, State: d.State}
+	err := actions.Each(tx, store.Query{Index: "device", Value: string(d.ID), Reverse: true}, func(a *Action) (bool, error) {
+		if a.Type != ActDelete {
+			return true, nil
+		}
+		out.By = a.By
+		return false, nil
+	})
+	if err != nil {
+		return out, err
+	}
+	return out, receipts.Each(tx, store.Query{Index: "enrolment", Value: string(d.Enrolment), Reverse: true}, func(r *Receipt) (bool, error) {
+		out.Receipt = r.ID
+		return false, nil
+	})
+}
+
 // linesMost bounds what one transaction deletes: no device comes near it.
 const linesMost = 20_000
 
-// purge takes a deleted device's record away for good (C6). Receipts, orders with their PINs, the tombstone and the log stay.
+// purge takes a deleted device's record away for good (C6). Receipts, orders with their PINs, the tombstone and the log stay; into the log goes
+// only that it was purged, not what it was.
 func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 	rows, err := f.deliveriesOf(tx, d.ID)
 	if err != nil {
@@ -311,5 +341,9 @@ func (f *Fleet) purge(tx store.Tx, old, d *Device) error {
 	}
 	f.touched(tx, d.ID)
 	f.publish(tx, "overview", "")
-	return f.record(tx, Job("removal"), "delete", "device/"+string(d.ID), d.Name, d.Tags, d, nil)
+	why, err := purgedBy(tx, d)
+	if err != nil {
+		return err
+	}
+	return f.record(tx, Job("removal"), "delete", "device/"+string(d.ID), "", d.Tags, nil, why)
 }

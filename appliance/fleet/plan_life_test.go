@@ -188,9 +188,36 @@ func TestDelete(t *testing.T) {
 	wantKind(t, err, fleet.ErrUnrecognized)
 	if rc := w.receipt(d.ID); rc.Outcome != "proved" || rc.Kind != "delete" {
 		t.Fatalf("receipt: %+v", rc)
+	} else {
+		purgeIsLogged(t, w, d, rc)
 	}
 	if n, err := w.ProfileCounts(ctx, w.admin, pass.ID); err != nil || len(n) != 0 {
 		t.Fatalf("rows left: %v, %v", n, err)
+	}
+}
+
+// purgeIsLogged looks at what the log keeps of a purge: that it happened, by whose order and where its proof stands, and nothing of what went.
+func purgeIsLogged(t *testing.T, w *planWorld, d *fleet.Device, rc *fleet.Receipt) {
+	t.Helper()
+	l, err := w.Audit(ctx, w.admin, fleet.AuditQuery{Verb: "delete", Object: "device/" + string(d.ID)})
+	var purge *fleet.AuditRecord
+	for _, r := range l.Items {
+		if r.Actor == "removal" {
+			purge = r
+		}
+	}
+	if err != nil || purge == nil {
+		t.Fatalf("no record of the purge: %v, %v", l.Items, err)
+	}
+	for _, gone := range []string{d.Name, d.Serial, d.Hardware, d.Model} {
+		if gone != "" && (purge.Label == gone || strings.Contains(string(purge.Before)+string(purge.After), `"`+gone+`"`)) {
+			t.Errorf("%q was purged and stands in the log: %q %s %s", gone, purge.Label, purge.Before, purge.After)
+		}
+	}
+	for _, kept := range []string{w.admin.Name, string(rc.ID), string(d.Enrolment)} {
+		if !strings.Contains(string(purge.After), `"`+kept+`"`) {
+			t.Errorf("the log does not say %q: %s", kept, purge.After)
+		}
 	}
 }
 

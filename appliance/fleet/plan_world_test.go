@@ -261,16 +261,40 @@ func (w *planWorld) toNone(list ...*fleet.Profile) {
 
 // fanOut runs the fan-out until it has nothing left.
 func (w *planWorld) fanOut() {
-	c, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
-	defer cancel()
-	_ = w.RunFanOut(c)
+	w.t.Helper()
+	w.runUntil("the changes reach the devices", w.RunFanOut, func() bool {
+		rests, err := w.FanOutRests(ctx)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return rests
+	})
 }
 
-// wakeUp runs the pusher for a moment of real time.
+// wakeUp runs the pusher until it has dealt with all that is due.
 func (w *planWorld) wakeUp() {
-	c, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
-	defer cancel()
-	_ = w.RunWakes(c)
+	w.t.Helper()
+	w.WakesStart()
+	w.runUntil("what is due is pushed", w.RunWakes, w.WakesRest)
+}
+
+// runUntil runs a worker until so.
+func (w *planWorld) runUntil(what string, run func(context.Context) error, so func() bool) {
+	w.t.Helper()
+	c, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- run(c) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }
 
 // phone is a scripted device.

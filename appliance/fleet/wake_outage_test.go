@@ -1,32 +1,12 @@
 package fleet_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"muster/appliance/fleet"
 )
-
-// pushesUntil runs the pusher until so.
-func (w *planWorld) pushesUntil(what string, so func() bool) {
-	w.t.Helper()
-	c, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- w.RunWakes(c) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	}()
-	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
 
 // TestPushServiceOut shows that a push service that is out costs a few tries and one record, however many devices wait for it; that each of them
 // says why; and that all are pushed when it is back.
@@ -67,7 +47,7 @@ func TestPushServiceOut(t *testing.T) {
 		}
 		return s
 	}
-	w.pushesUntil("the outage is known", func() bool { return standing(untried()).Reason.Code == down.Code })
+	w.runUntil("the outage is known", w.RunWakes, func() bool { return standing(untried()).Reason.Code == down.Code })
 	n := w.push.count()
 	if n > together || w.db.Syncs()-before > together {
 		t.Errorf("%d pushes and %d syncs for an outage", n, w.db.Syncs()-before)
@@ -78,7 +58,7 @@ func TestPushServiceOut(t *testing.T) {
 	}
 
 	w.sleep(11 * time.Second)
-	w.pushesUntil("one push tries again", func() bool {
+	w.runUntil("one push tries again", w.RunWakes, func() bool {
 		next := standing(untried()).NextTry
 		return next != nil && next.After(w.now().Add(20*time.Second))
 	})
@@ -109,7 +89,7 @@ func TestPushServiceOut(t *testing.T) {
 	w.push.mu.Unlock()
 	reached := map[fleet.DeviceID]bool{}
 	from := w.push.count()
-	w.pushesUntil("every device is pushed", func() bool {
+	w.runUntil("every device is pushed", w.RunWakes, func() bool {
 		w.push.mu.Lock()
 		defer w.push.mu.Unlock()
 		for _, s := range w.push.sent[from:] {

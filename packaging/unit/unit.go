@@ -19,6 +19,12 @@ func Systemd(binary string) string {
 	return strings.Replace(systemd, "@BINARY@", quote(binary), 1)
 }
 
+// Ours says whether a unit is one that Systemd made, of this version or another.
+func Ours(text string) bool {
+	line, _, _ := strings.Cut(text, ".")
+	return line == "# Muster, the device-management appliance"
+}
+
 // quote writes a path as systemd wants it in ExecStart (systemd.service(5), COMMAND LINES): quoted where it has blanks, percent signs doubled.
 func quote(path string) string {
 	path = strings.ReplaceAll(path, "%", "%%")
