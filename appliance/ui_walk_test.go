@@ -247,7 +247,7 @@ func TestWalk(t *testing.T) {
 	}
 	for _, lang := range []string{"en", "nl"} {
 		t.Run(lang, func(t *testing.T) {
-			for some := range slices.Chunk(paths, 6) { // a tab lives three minutes
+			for some := range slices.Chunk(paths, 6) { // a tab lives some minutes
 				tab := b.Open(t, w.Appliance.config.URL+some[0], uitest.View{Lang: lang, Cookies: cookies})
 				for i, path := range some {
 					if i > 0 {
