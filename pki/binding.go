@@ -33,6 +33,7 @@ type Binding struct {
 	Device     string        `json:"device,omitempty"` // may be empty until Bind, at a first enrolment
 	Person     string        `json:"person,omitempty"`
 	Profile    string        `json:"profile,omitempty"` // identity-certificate profile (access)
+	Channel    string        `json:"channel,omitempty"` // the person's channel of a device of several people; empty is the device's own
 	Generation int           `json:"generation,omitempty"`
 	Subject    pkix.Name     `json:"subject"`
 	Emails     []string      `json:"emails,omitempty"`
@@ -43,7 +44,7 @@ type Binding struct {
 }
 
 // slot names the place that the certificate takes: of one slot at most two certificates live. Empty when the binding
-// names nobody in particular.
+// names nobody in particular. Each person of a device has a place of their own.
 func (b *Binding) slot() string {
 	owner := "enrolment\x00" + b.Enrolment
 	if b.Enrolment == "" {
@@ -52,7 +53,11 @@ func (b *Binding) slot() string {
 		}
 		owner = "device\x00" + b.Device
 	}
-	return strings.Join([]string{owner, string(b.Purpose), b.Profile}, "\x00")
+	slot := []string{owner, string(b.Purpose), b.Profile}
+	if b.Channel != "" {
+		slot = append(slot, b.Channel)
+	}
+	return strings.Join(slot, "\x00")
 }
 
 // maxName bounds each name in a binding, in bytes.

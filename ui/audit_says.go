@@ -158,7 +158,10 @@ func (q *Request) auditEvidence(raw json.RawMessage) string {
 	}
 	var out []string
 	for _, v := range q.evidence(e) {
-		out = append(out, v.What, q.Words.DateTime(e.At.Local()), e.Message)
+		out = append(out, v.What, q.Words.DateTime(e.At.Local()))
+		if e.Message != "" {
+			out = append(out, q.T("audit.part", "name", q.T("audit.field.message"), "value", e.Message))
+		}
 	}
 	return strings.Join(out, "\n")
 }

@@ -30,6 +30,7 @@ type factView struct {
 	Value any
 	Mono  bool
 	At    time.Time
+	Lack  time.Time // since when it is reported no longer; zero while it is
 }
 
 func (q *Request) deviceCertificates(page *devicePage, _ []fleet.ProfileStatus) error {
@@ -99,7 +100,7 @@ func (q *Request) deviceKnown(page *devicePage, _ []fleet.ProfileStatus) error {
 			at[d.Category] = i
 			page.Facts = append(page.Facts, factGroup{Key: string(d.Category), Title: q.T("category." + string(d.Category))})
 		}
-		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(page.Device.Platform, f.Key), Value: q.factValue(d, f.Value), Mono: monoFact(f.Key), At: f.At})
+		page.Facts[i].Lines = append(page.Facts[i].Lines, factView{Name: q.factName(page.Device.Platform, f.Key), Value: q.factValue(d, f.Value), Mono: monoFact(f.Key), At: f.At, Lack: f.Lacked})
 	}
 	if page.Apps, err = q.ui.fleet.Apps(q.Context(), q.Actor, page.Device.ID); err != nil {
 		return err

@@ -454,7 +454,8 @@ func TestIPhoneFromInvitationToReceipt(t *testing.T) {
 	}
 }
 
-// TestMacWithItsPerson shows that e-mail waits for the person's channel and travels over it.
+// TestMacWithItsPerson shows that e-mail waits for the person's channel and travels over it, and that of several people with a channel each has a
+// certificate that no other's ends.
 func TestMacWithItsPerson(t *testing.T) {
 	w := newWorld(t)
 	w.mailSet()
@@ -481,6 +482,13 @@ func TestMacWithItsPerson(t *testing.T) {
 	if !g.has("muster.profile.person") {
 		t.Errorf("the person's unit did not come: %v", g.seen)
 	}
+	people := []string{g.user, "7F0A1B2C-0000-4000-8000-000000000002", "7F0A1B2C-0000-4000-8000-000000000003"}
+	for _, g.user = range people[1:] {
+		if got := g.tokenUpdate("UserLongName", "Bram"); got.status != 200 {
+			t.Fatalf("TokenUpdate of the person %s: %d", g.user, got.status)
+		}
+		g.run()
+	}
 	g.user = ""
 	g.run()
 	for typ, s := range w.statuses(d.ID) {
@@ -488,22 +496,27 @@ func TestMacWithItsPerson(t *testing.T) {
 			t.Errorf("%s is %s: %+v", typ, s.Status, s.Reason)
 		}
 	}
-	// The person's certificate is renewed, and the one before it ends, though the Mac's list of certificates names neither.
+	states := func() map[string]int {
+		out := map[string]int{}
+		page, err := w.fleet.Certificates(context.Background(), w.admin, fleet.CertificateFilter{Device: d.ID}, fleet.ListQuery{})
+		must(t, err)
+		for _, c := range page.Items {
+			if c.Purpose == "access" {
+				out[c.State]++
+			}
+		}
+		return out
+	}
+	if got := states(); got[fleet.CertificateLive] != 3 || got[fleet.CertificateSuperseded] != 0 {
+		t.Errorf("certificates of three people: %v", got)
+	}
+	// Each person's certificate is renewed, and the one before it ends, though the Mac's list of certificates names neither.
 	w.later.Store(int64(345 * 24 * time.Hour))
-	for _, user := range []string{"", "7F0A1B2C-0000-4000-8000-000000000001", ""} {
-		g.user = user
+	for _, g.user = range append(append([]string{""}, people...), "") {
 		g.run()
 	}
-	states := map[string]int{}
-	page, err := w.fleet.Certificates(context.Background(), w.admin, fleet.CertificateFilter{Device: d.ID}, fleet.ListQuery{})
-	must(t, err)
-	for _, c := range page.Items {
-		if c.Purpose == "access" {
-			states[c.State]++
-		}
-	}
-	if states[fleet.CertificateLive] != 1 || states[fleet.CertificateSuperseded] != 1 {
-		t.Errorf("certificates of the person after a renewal: %v", states)
+	if got := states(); got[fleet.CertificateLive] != 3 || got[fleet.CertificateSuperseded] != 3 {
+		t.Errorf("certificates of three people after a renewal: %v", got)
 	}
 }
 

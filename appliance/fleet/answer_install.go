@@ -19,7 +19,7 @@ func (f *Fleet) answerInstall(tx store.Tx, x *exchange, o *orderRecord, ch *chan
 		for _, h := range o.Held {
 			delete(s.rep.Blocked, h.ID)
 		}
-		if _, err := f.noteAccess(tx, s, o.Certs); err != nil {
+		if _, err := f.noteAccess(tx, s, x.c.Channel, o.Certs); err != nil {
 			return err
 		}
 		if len(o.Certs) > 0 {
@@ -103,21 +103,29 @@ func (f *Fleet) profileEvents(tx store.Tx, s *situation, held []Held, code strin
 	return nil
 }
 
-// noteAccess remembers the newest certificate of each identity profile, given with its generation, in a unit that was installed.
-func (f *Fleet) noteAccess(tx store.Tx, s *situation, certs map[ProfileID]int) (changed bool, err error) {
-	if len(certs) == 0 {
-		return false, nil
+// holder is how the bindings of certificates name a channel: a person's by its name, the device's own, to which most belong, by nothing.
+func (c Channel) holder() string {
+	if c.kind() == userChannel {
+		return string(c)
 	}
+	return ""
+}
+
+// newestAccess is the newest certificate of each of these identity profiles that was issued over a channel.
+func (f *Fleet) newestAccess(tx store.Tx, s *situation, ch Channel, certs map[ProfileID]int) (map[ProfileID]*pki.Certificate, error) {
 	newest := map[ProfileID]*pki.Certificate{}
+	if len(certs) == 0 {
+		return newest, nil
+	}
 	q := pki.CertificateQuery{Enrolment: string(s.device.Enrolment), Purpose: pki.Access, Limit: 200}
 	for {
 		page, err := f.pki.Certificates(tx, q)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		for _, c := range page.Items {
 			p := ProfileID(c.Binding.Profile)
-			if _, ok := certs[p]; !ok || c.Revoked() {
+			if _, ok := certs[p]; !ok || c.Revoked() || c.Binding.Channel != ch.holder() {
 				continue
 			}
 			if n := newest[p]; n == nil || c.IssuedAt.After(n.IssuedAt) {
@@ -125,9 +133,17 @@ func (f *Fleet) noteAccess(tx store.Tx, s *situation, certs map[ProfileID]int) (
 			}
 		}
 		if page.Next == "" {
-			break
+			return newest, nil
 		}
 		q.Cursor = page.Next
+	}
+}
+
+// noteAccess remembers the newest certificate of each identity profile, given with its generation, in a unit that was installed.
+func (f *Fleet) noteAccess(tx store.Tx, s *situation, ch Channel, certs map[ProfileID]int) (changed bool, err error) {
+	newest, err := f.newestAccess(tx, s, ch, certs)
+	if err != nil {
+		return false, err
 	}
 	for p, c := range newest {
 		if s.rep.Access == nil {

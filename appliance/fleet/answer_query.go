@@ -33,6 +33,8 @@ func (f *Fleet) answerQuery(tx store.Tx, x *exchange, o *orderRecord, ch *channe
 	for _, k := range f.modules[s.device.Platform].FactsOf(q, s.device) {
 		if v, ok := ans.Facts[k]; ok {
 			told[k] = v
+		} else if q == QueryDevice || q == QuerySecurity { // the others bring lists, which are not kept as facts
+			told[k] = unanswered{}
 		}
 	}
 	if len(told) > 0 {
@@ -114,7 +116,7 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 				if err := f.profileEvents(tx, s, u.Profiles, "event.profile-confirmed", Reason{}, ev); err != nil {
 					return err
 				}
-				if err := f.noteLate(tx, s, u); err != nil {
+				if err := f.noteLate(tx, s, x.c.Channel, u); err != nil {
 					return err
 				}
 				if err := f.personHas(tx, s, x.c.Channel, u, ev); err != nil {
@@ -125,7 +127,7 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 		case u.Unit.Version != "" && holds(u.Unit.Version, u.Unit.Profiles) && s.device.State == Managed:
 			// handed over, the acknowledgement was lost, and there it is
 			u.Present, u.Profiles, u.Acknowledged, u.Confirmed, u.Failed = u.Unit.Version, u.Handed, ev, ev, nil
-			if err := f.noteLate(tx, s, u); err != nil {
+			if err := f.noteLate(tx, s, x.c.Channel, u); err != nil {
 				return err
 			}
 			if err := f.personHas(tx, s, x.c.Channel, u, ev); err != nil {
@@ -181,15 +183,20 @@ func (f *Fleet) readBack(tx store.Tx, x *exchange, ch *channelReport, ev Evidenc
 	return nil
 }
 
-// noteLate remembers certificates that a device fetched after it acknowledged their profile.
-func (f *Fleet) noteLate(tx store.Tx, s *situation, u *unitReport) error {
+// identitiesIn are the identity profiles that a unit brought, with the generations of their certificates.
+func (s *situation) identitiesIn(u *unitReport) map[ProfileID]int {
 	certs := map[ProfileID]int{}
 	for _, h := range u.Profiles {
 		if h.Type == TypeIdentity {
 			certs[h.ID] = s.rep.generation(h.ID)
 		}
 	}
-	changed, err := f.noteAccess(tx, s, certs)
+	return certs
+}
+
+// noteLate remembers certificates that a device fetched after it acknowledged their profile.
+func (f *Fleet) noteLate(tx store.Tx, s *situation, ch Channel, u *unitReport) error {
+	changed, err := f.noteAccess(tx, s, ch, s.identitiesIn(u))
 	if changed {
 		s.rep.channel(DeviceChannel).query(QueryCertificates).Wanted = true
 	}
@@ -197,17 +204,19 @@ func (f *Fleet) noteLate(tx store.Tx, s *situation, u *unitReport) error {
 }
 
 // personHas marks the certificates of a person's unit as seen once it was read back, which ends the ones before them: the list of certificates is of
-// the device's own keychain, and does not name them. Where several people have the unit, each has a certificate of his own for one profile, and none
+// the device's own keychain, and does not name them. Where several people have the unit, each has a certificate of their own for one profile, and none
 // ends another's.
 func (f *Fleet) personHas(tx store.Tx, s *situation, ch Channel, u *unitReport, ev Evidence) error {
-	if ch.kind() != userChannel || len(s.channelsFor(&u.Unit)) != 1 {
+	if ch.kind() != userChannel {
 		return nil
 	}
-	for _, h := range u.Profiles {
-		if a, ok := s.rep.Access[h.ID]; ok && h.Type == TypeIdentity {
-			if err := f.pki.Seen(tx, a.Fingerprint, ev.At); err != nil {
-				return err
-			}
+	newest, err := f.newestAccess(tx, s, ch, s.identitiesIn(u))
+	if err != nil {
+		return err
+	}
+	for _, c := range newest {
+		if err := f.pki.Seen(tx, c.Fingerprint, ev.At); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -35,6 +35,10 @@ const (
 	appsMost = 1000
 )
 
+// unanswered stands among what a device told for a fact that it was asked and left out of its answer. What it told before is kept, and is from then
+// on shown as no longer reported: a device leaves out what it has no more (a SIM), and just as well what it could not read that day.
+type unanswered struct{}
+
 // saveFacts is the only place that stores facts. What the register does not allow of this device is dropped here, whatever the platform
 // package handed over; the device's model, serial number and system version are copied for lists. The caller stores d.
 func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.Time) error {
@@ -52,6 +56,13 @@ func (f *Fleet) saveFacts(tx store.Tx, d *Device, told map[FactKey]any, at time.
 	}
 	for k, v := range told {
 		if !Allowed(k, d.Target(), on) {
+			continue
+		}
+		if _, ok := v.(unanswered); ok {
+			if x, had := sheet.Facts[k]; had && x.Lacked.IsZero() {
+				x.Lacked = at.UTC()
+				sheet.Facts[k] = x
+			}
 			continue
 		}
 		if s, ok := v.(string); ok {

@@ -172,7 +172,7 @@ func (f *Fleet) fillInstall(tx store.Tx, x *exchange, rec *orderRecord, o *Order
 			}
 			voided = true
 		}
-		b, err := accessBinding(p, s)
+		b, err := accessBinding(p, s, x.c.Channel)
 		if err != nil {
 			return err
 		}

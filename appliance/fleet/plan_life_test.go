@@ -371,6 +371,48 @@ func TestForbiddenFacts(t *testing.T) {
 	}
 }
 
+// A fact that a later answer lacks is kept with its own time, and is said to be reported no longer since then, until it is told again.
+func TestFactsThatAnswersLack(t *testing.T) {
+	w := newPlanWorld(t)
+	p := w.phone("A1")
+	p.facts = map[fleet.FactKey]any{fleet.FactSerial: "A1", fleet.FactOSVersion: "19.3", fleet.FactIMEI: "356938035643809"}
+	p.enrol(w.ticket(fleet.Corporate, fleet.IOS))
+	p.call()
+	fact := func(k fleet.FactKey) fleet.Fact {
+		t.Helper()
+		list, err := w.Facts(ctx, w.admin, p.identity.Device)
+		i := slices.IndexFunc(list, func(x fleet.Fact) bool { return x.Key == k })
+		if err != nil || i < 0 {
+			t.Fatalf("no %s: %v, %v", k, list, err)
+		}
+		return list[i]
+	}
+	told := fact(fleet.FactIMEI)
+	if !told.Lacked.IsZero() {
+		t.Fatalf("told just now, and said to be lacking: %+v", told)
+	}
+	delete(p.facts, fleet.FactIMEI)
+	w.sleep(25 * time.Hour)
+	since := w.now()
+	p.call()
+	for range 2 { // the first answer without it counts, not the last
+		if x := fact(fleet.FactIMEI); x.Value != told.Value || !x.At.Equal(told.At) || x.Lacked.Before(since) || x.Lacked.After(since.Add(time.Hour)) {
+			t.Fatalf("got %+v, told %+v, no longer since %v", x, told, since)
+		}
+		if x := fact(fleet.FactOSVersion); !x.Lacked.IsZero() || x.At.Before(since) {
+			t.Fatalf("told again, and said to be lacking: %+v", x)
+		}
+		w.sleep(25 * time.Hour)
+		p.call()
+	}
+	p.facts[fleet.FactIMEI] = "490154203237518"
+	w.sleep(25 * time.Hour)
+	p.call()
+	if x := fact(fleet.FactIMEI); x.Value != "490154203237518" || !x.Lacked.IsZero() {
+		t.Fatalf("told again: %+v", x)
+	}
+}
+
 func TestOneSerialTwice(t *testing.T) {
 	w := newPlanWorld(t)
 	a := w.managed("SAME", fleet.Corporate)

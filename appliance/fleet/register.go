@@ -48,9 +48,10 @@ func (d *FactDeclaration) needsSwitch(o Ownership) bool {
 
 // Fact is one stored fact.
 type Fact struct {
-	Key   FactKey   `json:"key"`
-	Value any       `json:"value"`
-	At    time.Time `json:"at,omitzero"`
+	Key    FactKey   `json:"key"`
+	Value  any       `json:"value"`
+	At     time.Time `json:"at,omitzero"`     // when the device told it last
+	Lacked time.Time `json:"lacked,omitzero"` // since when its answers no longer hold it; zero while they do
 }
 
 // Declarations returns the register: every fact about devices, people and administrators, in the order in which it is shown.

@@ -179,14 +179,14 @@ func (s *situation) accessBefore(p *Profile) time.Duration {
 	return s.renewBefore()
 }
 
-// accessBinding is what the certificate of an identity profile is issued for.
-func accessBinding(p *Profile, s *situation) (pki.Binding, error) {
+// accessBinding is what the certificate of an identity profile is issued for over a channel.
+func accessBinding(p *Profile, s *situation, ch Channel) (pki.Binding, error) {
 	w, err := IdentityFor(p, s.person)
 	if err != nil {
 		return pki.Binding{}, fmt.Errorf("identity profile %s: %w", p.ID, err)
 	}
 	return pki.Binding{Purpose: pki.Access, Enrolment: string(s.device.Enrolment), Device: string(s.device.ID), Person: string(s.device.Person),
-		Profile: string(p.ID), Generation: s.rep.generation(p.ID), Subject: w.Subject, Emails: w.Emails, UPN: w.UPN, Lifetime: w.Lifetime}, nil
+		Profile: string(p.ID), Channel: ch.holder(), Generation: s.rep.generation(p.ID), Subject: w.Subject, Emails: w.Emails, UPN: w.UPN, Lifetime: w.Lifetime}, nil
 }
 
 // isBlocked says whether a profile is left out for now (B8).
