@@ -143,9 +143,9 @@ func TestACMELocksAreLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	two.close() // as a process that was killed: nobody renews
-	clock.forward(leaseFor - time.Second)
-	take(one, false, "shortly before the lease runs out")
-	clock.forward(2 * time.Second)
+	clock.forward(leaseFor / 2)
+	take(one, false, "before the lease runs out")
+	clock.forward(leaseFor / 2)
 	take(one, true, "after the lease ran out")
 	if err := two.RenewLockLease(ctx, "name", leaseFor); err == nil {
 		t.Error("who lost the lease renewed it")

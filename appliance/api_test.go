@@ -3,6 +3,7 @@ package appliance
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -250,7 +251,11 @@ func TestEveryAPIRoute(t *testing.T) {
 	c.call("POST", dev+"/actions", map[string]any{"action": "sync"}, 201, &one)
 	c.call("GET", dev+"/actions/"+one.ID, nil, 200, nil)
 
-	phone.SetOffline(true) // so that its lock, below, can be called off
+	// So that its lock, below, can be called off: what was under way has ended when it finds that it has no network.
+	phone.SetOffline(true)
+	if err := phone.Connect(t.Context()); !errors.Is(err, sim.ErrOffline) {
+		t.Fatalf("a phone without network: %v", err)
+	}
 	c.call("POST", "/devices/"+macID+"/actions", map[string]any{"action": "lock", "pin": "246810"}, 201, &one)
 	var pin struct{ PIN string }
 	c.call("POST", "/devices/"+macID+"/actions/"+one.ID+"/pin", nil, 200, &pin)

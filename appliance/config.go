@@ -150,7 +150,7 @@ func (e UsageError) Error() string { return e.Hint }
 // complete fills defaults and checks what can be checked without opening anything.
 func (c *Config) complete() error {
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		c.Logger = standardLog()
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -175,10 +175,11 @@ func (w *world) find(d *sim.Apple) fleet.DeviceID {
 	return ""
 }
 
-// eventually waits for ok, at most 20 seconds, and says what was waited for.
+// eventually waits for ok, and says what was waited for. It is more patient than a device that was handed an order when its connection broke, as
+// at a restart: that one is pushed again after a minute.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(time.Minute) // only a failing test waits for so long
+	deadline := time.Now().Add(3 * time.Minute) // only a failing test waits for so long
 	for !ok() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited in vain: %s", what)

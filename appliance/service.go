@@ -36,7 +36,8 @@ type places struct {
 
 // InstallConfig is what `muster install` takes: the flags of serve, kept for the service.
 type InstallConfig struct {
-	Given    map[string]string // flags that were given, by name
+	Given    map[string]string // flags of the service by name: what was given, and defaults
+	Asked    []string          // names of those that were given
 	Packaged bool              // the program and its unit came with a package: make user, directories and key only
 }
 
@@ -60,6 +61,7 @@ func ParseInstall(args []string, out io.Writer) (InstallConfig, error) {
 			return in, UsageError{fmt.Sprintf("--%s: the service has its own place for that (%s)", name, systemPlaces().Data)}
 		}
 	}
+	in.Asked = sortedKeys(in.Given)
 	in.defaults()
 	c = Config{Listen: in.Given["listen"], URL: in.Given["url"], DeviceURL: in.Given["device-url"], TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Data: "-", Key: "-"}
 	return in, c.complete()
@@ -174,12 +176,25 @@ func prepareSystem(p places, c InstallConfig, out io.Writer) error {
 	if p.Env == "" {
 		return nil
 	}
-	if _, err := os.Stat(p.Env); err == nil {
-		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	return c.keep(p.Env, out)
+}
+
+// keep writes the settings file where there is none. One that is there stays; what was asked for and stands there otherwise is named.
+func (c InstallConfig) keep(path string, out io.Writer) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return store.WriteText(path, envFile(c.Given))
+	}
+	if err != nil {
 		return err
 	}
-	return store.WriteText(p.Env, envFile(c.Given))
+	has := environmentFile(string(text))
+	for _, name := range c.Asked {
+		if has[envName(name)] != c.Given[name] {
+			fmt.Fprintf(out, "%s is there already and stays: --%s is not taken over. Set %s=%s there, then muster restart.\n", path, name, envName(name), c.Given[name])
+		}
+	}
+	return nil
 }
 
 // envFile writes flags as the settings file of the service.
@@ -309,7 +324,7 @@ func Status(ctx context.Context, out io.Writer, wait time.Duration) error {
 			if errors.Is(err, fs.ErrPermission) {
 				return fmt.Errorf("not allowed to ask the service: try again as an administrator of this machine: %w", err)
 			}
-			if _, serr := os.Stat(p.Data); errors.Is(serr, fs.ErrNotExist) {
+			if _, serr := os.Stat(p.Data); errors.Is(serr, fs.ErrNotExist) || gone(p) {
 				return errNoService
 			}
 			return fmt.Errorf("Muster does not answer. %s", whereItsLogIs)
@@ -320,6 +335,18 @@ func Status(ctx context.Context, out io.Writer, wait time.Duration) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// gone says whether the service was taken away and left its data.
+func gone(p places) bool {
+	if managed() != nil {
+		return false
+	}
+	s, err := theService(p, p.Binary, InstallConfig{})
+	if err == nil {
+		_, err = s.Status()
+	}
+	return errors.Is(err, service.ErrNotInstalled)
 }
 
 func tellStatus(out io.Writer, p places, s *LocalStatus) error {

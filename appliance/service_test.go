@@ -124,6 +124,37 @@ func TestCommandsAreAboutTheInstalledService(t *testing.T) {
 	}
 }
 
+// A second `muster install` keeps the settings, and says which of its flags it left out.
+func TestInstallSaysWhatItLeavesOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "muster.env")
+	install := func(args ...string) string {
+		t.Helper()
+		in, err := ParseInstall(args, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		if err := in.keep(path, &said); err != nil {
+			t.Fatal(err)
+		}
+		return said.String()
+	}
+	first := install("--url", "https://a.example")
+	was, err := os.ReadFile(path)
+	if err != nil || first != "" {
+		t.Fatalf("%v, %s", err, first)
+	}
+	if said := install() + install("--url", "https://a.example"); said != "" {
+		t.Errorf("nothing is left out: %s", said)
+	}
+	if said := install("--url", "https://b.example"); !strings.Contains(said, "MUSTER_URL=https://b.example") || strings.Contains(said, "MUSTER_DEVICE_URL") {
+		t.Errorf("said of another address: %s", said)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, was) {
+		t.Errorf("%v, %s", err, now)
+	}
+}
+
 // A flag that was given comes before the environment, and the environment before what the service has.
 func TestFurtherSettingsComeLast(t *testing.T) {
 	t.Setenv("MUSTER_URL", "https://environment.example")

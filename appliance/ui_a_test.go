@@ -30,9 +30,14 @@ func newAWorld(t testing.TB) *aWorld {
 	_, w.blocked = w.device(sim.Options{Seed: 1, Kind: sim.IPhone, Name: "Daan's iPhone", ManualAccount: "daan@noordhaven.example", Passcode: "482913"}, "Daan", fleet.Personal)
 	_, w.mac = w.device(sim.Options{Seed: 2, Kind: sim.Mac, Name: "Eva's Mac"}, "Eva", fleet.Corporate)
 	_, w.retired = w.device(sim.Options{Seed: 3, Kind: sim.IPad, Name: "Counter iPad"}, "", fleet.Corporate)
-	_, w.offline = w.device(sim.Options{Seed: 4, Kind: sim.IPhone, Name: "Greet's iPhone", Passcode: "482913", Mood: sim.Mood{OfflineAfterEnrol: time.Millisecond, OfflineFor: time.Hour}}, "Greet", fleet.Corporate)
+	away, offline := w.device(sim.Options{Seed: 4, Kind: sim.IPhone, Name: "Greet's iPhone", Passcode: "482913", Mood: sim.Mood{OfflineAfterEnrol: time.Millisecond, OfflineFor: time.Hour}}, "Greet", fleet.Corporate)
+	w.offline = offline
 	w.eventually("Daan's own mail account in the way", func() bool { return w.statuses(w.blocked)["Office mail"].Status == fleet.StatusWaitsPerson })
 	w.eventually("the iPhone and the Mac are managed", func() bool { return w.look(w.offline).State == fleet.Managed && w.look(w.mac).State == fleet.Managed })
+	w.eventually("Greet's iPhone is out of reach", func() bool { return away.State().Offline })
+	for _, id := range []fleet.DeviceID{w.blocked, w.mac, w.retired, w.offline} {
+		w.named(id)
+	}
 	w.eventually("the iPad has its passcode rule", func() bool { return w.statuses(w.retired)["Passcode"].Status == fleet.StatusSucceeded })
 	w.order(w.retired, fleet.ActRetire, fleet.ActionOptions{})
 	w.eventually("the iPad is retired", func() bool { return w.look(w.retired).State == fleet.Retired })
@@ -184,7 +189,8 @@ func TestDevicePagesFollowTheDevice(t *testing.T) {
 	w := newAWorld(t)
 	tab := b.Open(t, w.at(w.page(w.offline)), w.signedIn(uitest.View{}))
 	list := b.Open(t, w.at("/devices"), w.signedIn(uitest.View{}))
-	tab.Run(t, chromedp.Sleep(300*time.Millisecond)) // the stream is open
+	tab.Follow(t)
+	list.Follow(t)
 	a := w.order(w.offline, fleet.ActLock, fleet.ActionOptions{Message: "Bring it to the desk"})
 	tab.Run(t, chromedp.WaitVisible(`#under-way .orders li`, chromedp.ByQuery))
 	if got := tab.Text(t, "#under-way"); !strings.Contains(got, "Bring it to the desk") || !strings.Contains(got, "Queued") {

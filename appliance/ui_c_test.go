@@ -276,6 +276,11 @@ func TestHousePages(t *testing.T) {
 		if !strings.Contains(body, link) {
 			t.Errorf("no %s in\n%s", link, visible(body))
 		}
+		status, body = v.get("/audit?verb=accept")
+		v.wants("the log of who accepted", status, 200, body, "invitation for Anna", "enrolment of ")
+		if ids := regexp.MustCompile(`[0-7][0-9A-HJKMNP-TV-Z]{25}`).FindAllString(tags.ReplaceAllString(body, " "), -1); len(ids) > 0 {
+			t.Errorf("ids in the place of names: %v", ids)
+		}
 		v = w.someone(t, "log-only@noordhaven.example", reader.ID)
 		status, body = v.get("/audit?verb=members")
 		v.wants("the log of who does not", status, 200, body, string(p.ID))

@@ -72,7 +72,7 @@ func screens(t *testing.T, w *world, client *http.Client, cookies []*http.Cookie
 	all := []string{"/", "/devices", "/people", "/people/new", "/groups", "/groups/new", "/invitations", "/invitations/new", "/profiles", "/profiles/new", "/receipts",
 		"/certificates", "/certificates?state=", "/certificates?q=nothing-like-this", "/certificates/calendar",
 		"/audit", "/audit?verb=create", "/audit?q=nothing-like-this", "/admins", "/admins/new", "/roles", "/roles/new", "/roles/owner", "/roles/help-desk", "/account",
-		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/windows", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register",
+		"/settings", "/settings/apple", "/settings/android", "/settings/android?check=now", "/settings/android/forget", "/settings/windows", "/settings/privacy", "/settings/terms", "/settings/tokens", "/settings/tokens/new", "/settings/register?open=all",
 		"/enroll/windows?appru=ms-app%3A%2F%2Fwindows.immersivecontrolpanel&login_hint=ada%40example.org", "/search", "/search?q=a", "/search?q=pass", "/search?q=zzzz", "/health", "/health/jobs/sweep", "/health/jobs/compaction", "/help", "/help/removal", "/help/enrolment", "/help/collected", "/help/roles", "/help/android", "/about/work-profile"}
 	all = append(all, "/settings/tls")
 	all = append(all, "/settings/backup", "/settings/backup/key", "/restored")
@@ -247,7 +247,7 @@ func TestWalk(t *testing.T) {
 	}
 	for _, lang := range []string{"en", "nl"} {
 		t.Run(lang, func(t *testing.T) {
-			for some := range slices.Chunk(paths, 6) { // a tab lives three minutes
+			for some := range slices.Chunk(paths, 6) { // a tab lives some minutes
 				tab := b.Open(t, w.Appliance.config.URL+some[0], uitest.View{Lang: lang, Cookies: cookies})
 				for i, path := range some {
 					if i > 0 {

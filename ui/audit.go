@@ -15,6 +15,7 @@ import (
 type auditLog interface {
 	Audit(ctx context.Context, a fleet.Actor, q fleet.AuditQuery) (fleet.List[*fleet.AuditRecord], error)
 	ExportAudit(ctx context.Context, a fleet.Actor, q fleet.AuditQuery, w interface{ Write([]byte) (int, error) }) error
+	DeviceOfEnrolment(ctx context.Context, a fleet.Actor, id fleet.EnrolmentID) (*fleet.Enrolment, *fleet.Device, error)
 	VerifyAudit(ctx context.Context, a fleet.Actor) (broken uint64, checked int, err error)
 }
 
@@ -128,6 +129,9 @@ func (q *Request) auditRow(r *fleet.AuditRecord, names *auditNames) auditRow {
 	kind, id, _ := strings.Cut(r.Object, "/")
 	what := kind
 	if key := "audit.kind." + kind; q.Words.Has(key) {
+		what = q.T(key)
+	}
+	if key := "audit.nameless." + kind; r.Label == "" && q.Words.Has(key) {
 		what = q.T(key)
 	}
 	if r.Label != "" {

@@ -65,6 +65,15 @@ func (n *auditNames) lookUp(id string) auditBit {
 	if m, err := f.Admin(ctx, a, fleet.AdminID(id)); err == nil {
 		return auditBit{m.Name, "/admins/" + id}
 	}
+	if i, err := f.Invitation(ctx, a, fleet.InvitationID(id)); err == nil {
+		return n.invitation(i)
+	}
+	if e, d, err := f.DeviceOfEnrolment(ctx, a, fleet.EnrolmentID(id)); err == nil {
+		return auditBit{n.q.T("audit.enrolment-of", "name", d.Name, "day", n.q.Words.Date(e.Created.Local())), "/devices/" + string(d.ID)}
+	}
+	if r, err := f.StaleRule(ctx, a, fleet.StaleRuleID(id)); err == nil {
+		return auditBit{r.Name, "/rules/" + id}
+	}
 	if r, err := f.Receipt(ctx, a, fleet.ReceiptID(id)); err == nil {
 		return auditBit{r.Name, "/receipts/" + id}
 	}
@@ -72,4 +81,17 @@ func (n *auditNames) lookUp(id string) auditBit {
 		return auditBit{Text: n.q.T("terms.version", "version", t.Version)}
 	}
 	return auditBit{Text: id}
+}
+
+// invitation names one by whom it invites and the day that it was made, and leads to its person.
+func (n *auditNames) invitation(i *fleet.Invitation) auditBit {
+	day := n.q.Words.Date(i.Created.Local())
+	if i.Person == "" {
+		return auditBit{n.q.T("audit.invitation-of-nobody", "day", day), "/invitations"}
+	}
+	p := n.name(string(i.Person))
+	if p.Text == string(i.Person) {
+		p.Text = n.q.T("invitation.person-gone")
+	}
+	return auditBit{n.q.T("audit.invitation-of", "name", p.Text, "day", day), p.Href}
 }

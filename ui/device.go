@@ -187,6 +187,9 @@ func (q *Request) deviceStanding(page *devicePage, profiles []fleet.ProfileStatu
 func (q *Request) standingView(d *fleet.Device, s *fleet.Standing, profiles []fleet.ProfileStatus) standingView {
 	code := s.Reason.Code
 	v := standingView{Kind: Warn, Last: s.Last, Nudged: s.Nudged, Next: s.NextTry, Text: q.Say(s.Reason)}
+	if d.Platform == fleet.Windows && s.Nudged == nil {
+		v.Next = nil // no push goes out to it: it calls by itself
+	}
 	switch {
 	case code == "well":
 		v.Kind, v.Title, v.Text, v.Next = Good, q.T("standing.well"), q.T("standing.text.well"), nil

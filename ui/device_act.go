@@ -262,6 +262,9 @@ func (u *UI) act(q *Request) error {
 		return err
 	}
 	key := "act.ordered"
+	if per := key + "." + string(d.Platform); q.Words.Has(per) {
+		key = per // nobody wakes it by a push of ours
+	}
 	if len(a.Secret) > 0 {
 		key = "act.ordered.pin"
 	}

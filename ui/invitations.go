@@ -239,6 +239,7 @@ type invited struct {
 	Facts    []FactLine
 	Again    string
 	New      bool // the device is set up from its first screen
+	PC       bool // its camera reads no codes
 }
 
 func (u *UI) invite(q *Request) error {
@@ -297,7 +298,7 @@ func (u *UI) invite(q *Request) error {
 	if err != nil {
 		return err
 	}
-	p := invited{Item: i, Person: person, New: startsNew(fleet.Target{Platform: i.Platform, Mode: i.Mode}), Link: strings.TrimRight(settings.URL, "/") + "/enroll/" + code, Again: "/invitations/new"}
+	p := invited{Item: i, Person: person, New: startsNew(fleet.Target{Platform: i.Platform, Mode: i.Mode}), PC: i.Platform == fleet.Windows, Link: strings.TrimRight(settings.URL, "/") + "/enroll/" + code, Again: "/invitations/new"}
 	if person != nil {
 		p.Again += "?person=" + url.QueryEscape(string(person.ID))
 	}

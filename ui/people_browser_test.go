@@ -201,14 +201,18 @@ func TestSignedInPages(t *testing.T) {
 		tab.Click(t, ".side .nav-foot summary")
 		tab.Shot(t, "menu")
 		tab.Click(t, `.side [name="theme"][value="dark"]`)
-		tab.Run(t, chromedp.Sleep(100*time.Millisecond))
 		var theme string
 		tab.Eval(t, `document.documentElement.dataset.theme`, &theme)
-		d.mu.Lock()
-		kept := d.admin.Theme
-		d.mu.Unlock()
-		if theme != "dark" || kept != "dark" {
-			t.Errorf("theme %q, kept %q, want dark twice", theme, kept)
+		kept := func() string {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.admin.Theme
+		}
+		for deadline := time.Now().Add(time.Minute); kept() != "dark" && time.Now().Before(deadline); { // the page says so to the server by itself
+			time.Sleep(10 * time.Millisecond)
+		}
+		if theme != "dark" || kept() != "dark" {
+			t.Errorf("theme %q, kept %q, want dark twice", theme, kept())
 		}
 		tab.Check(t)
 	})

@@ -11,6 +11,7 @@ type registerPage struct {
 	Categories []registerCategory
 	Devices    []registerNever // what is never taken, by whose device it is
 	Total      int
+	Open       bool // every category unfolded, to read or print in one go
 }
 
 type registerCategory struct {
@@ -35,7 +36,7 @@ func (u *UI) register(q *Request) error {
 	if err != nil {
 		return err
 	}
-	page := registerPage{Tabs: q.settingsTabs("register")}
+	page := registerPage{Tabs: q.settingsTabs("register"), Open: q.URL.Query().Get("open") == "all"}
 	place := map[fleet.Category]int{}
 	for _, d := range fleet.Declarations() {
 		i, ok := place[d.Category]

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -193,6 +194,7 @@ type privacySwitch struct {
 	Name, Label, Hint string
 	On                bool
 	Facts             []string
+	More              []string // how it works, for who wants to know
 }
 
 type privacyPage struct {
@@ -209,6 +211,9 @@ func (q *Request) switches(s *fleet.Settings) []privacySwitch {
 	var out []privacySwitch
 	for _, name := range []string{fleet.SwitchPhoneNumber, fleet.SwitchCarrier, fleet.SwitchMAC, fleet.SwitchManagedApps, fleet.SwitchDeviceQuery, fleet.SwitchNetworkUse} {
 		sw := privacySwitch{Name: name, Label: q.T("switch." + name), Hint: q.T("switch." + name + ".hint"), On: s.Switches[name]}
+		for i := 1; q.Words.Has(fmt.Sprintf("switch.%s.more.%d", name, i)); i++ {
+			sw.More = append(sw.More, q.T(fmt.Sprintf("switch.%s.more.%d", name, i)))
+		}
 		for _, d := range fleet.Declarations() {
 			if d.Switch == name {
 				sw.Facts = append(sw.Facts, q.T("fact."+string(d.Key)))

@@ -22,6 +22,23 @@ func (f *Fleet) Device(ctx context.Context, a Actor, id DeviceID) (*Device, erro
 	return f.seenNow(out), nil
 }
 
+// DeviceOfEnrolment returns the device that an enrolment is a life of, past or present. An enrolment that nobody took up has none.
+func (f *Fleet) DeviceOfEnrolment(ctx context.Context, a Actor, id EnrolmentID) (*Enrolment, *Device, error) {
+	var e *Enrolment
+	var d *Device
+	err := f.db.View(ctx, func(tx store.Tx) (err error) {
+		if e, err = enrolments.Get(tx, string(id)); err != nil {
+			return notFound(err, "enrolment")
+		}
+		d, err = f.deviceOf(tx, a, e.Device, DevicesRead)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return e, f.seenNow(d), nil
+}
+
 // Devices lists what the filter leaves, newest first unless sorted otherwise. A page may hold fewer than Limit and still have a next one.
 func (f *Fleet) Devices(ctx context.Context, a Actor, fl DeviceFilter, q ListQuery) (List[*Device], error) {
 	out := List[*Device]{Total: -1}

@@ -310,7 +310,7 @@ func TestRunMoods(t *testing.T) {
 	t.Run("offline for a while", func(t *testing.T) {
 		s := newServer(t)
 		o := options(s, sim.IPhone)
-		o.Poll, o.Mood.OfflineFor = 5*time.Millisecond, 200*time.Millisecond
+		o.Poll, o.Mood.OfflineFor = 5*time.Millisecond, 3*time.Second // from its enrolment on: it must be seen before that is over
 		d := enrolled(t, s, o)
 		live(t, d)
 		eventually(t, "offline", func() bool { return d.State().Offline })

@@ -543,21 +543,34 @@ func TestWindowsRenews(t *testing.T) {
 func TestWindowsRun(t *testing.T) {
 	s := newWinServer(t)
 	s.lifetime, s.renew = 24*time.Hour, "2"
-	d := s.pc(func(o *sim.WindowsOptions) { o.Mood.UnenrolsItselfAfter = 400 * time.Millisecond })
-	done := make(chan error, 1)
-	go func() { done <- d.Run(t.Context()) }()
-	select {
-	case err := <-done:
-		if err != nil {
+	ended := func(d *sim.Windows, meanwhile func()) {
+		t.Helper()
+		done := make(chan error, 1)
+		go func() { done <- d.Run(t.Context()) }()
+		meanwhile()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("it does not end")
+		}
+		if why := d.State().EndedBecause; why != "the person disconnected" {
+			t.Errorf("ended because %q", why)
+		}
+	}
+	d := s.pc(nil)
+	ended(d, func() {
+		eventually(t, "sessions by the schedule, and a renewal", func() bool { st := d.State(); return st.Sessions >= 3 && st.Renewals > 0 })
+		if err := d.Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(time.Minute):
-		t.Fatal("it does not end")
+	})
+	if n := d.State().Renewals; n != 1 {
+		t.Errorf("%d renewals", n)
 	}
-	st := d.State()
-	if st.Sessions < 3 || st.Renewals != 1 || st.EndedBecause != "the person disconnected" {
-		t.Errorf("%d sessions, %d renewals, ended because %q", st.Sessions, st.Renewals, st.EndedBecause)
-	}
+	ended(s.pc(func(o *sim.WindowsOptions) { o.Mood.UnenrolsItselfAfter = 10 * time.Millisecond }), func() {})
 }
 
 func TestWindowsOffline(t *testing.T) {

@@ -43,6 +43,7 @@ type Tab struct {
 	mu        sync.Mutex
 	troubles  []string
 	documents map[string]bool // addresses opened as pages
+	follows   bool            // a live stream of the page has begun
 	host      string
 }
 
@@ -68,7 +69,7 @@ func (b *Browser) Open(t testing.TB, address string, v View) *Tab {
 		t.Fatalf("open a window: %v", err)
 	}
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Minute) // only a failing test waits for so long
 	t.Cleanup(func() { cancel(); stop() })
 	tab := &Tab{Ctx: ctx, view: v, host: u.Host, documents: map[string]bool{}}
 	chromedp.ListenTarget(ctx, tab.listen)
@@ -134,6 +135,12 @@ func (tab *Tab) listen(ev any) {
 		if ev.Entry.Level == log.LevelError && !ofPage {
 			tab.trouble("log: %s %s", ev.Entry.Text, ev.Entry.URL)
 		}
+	case *network.EventResponseReceived:
+		if ev.Type == network.ResourceTypeEventSource && ev.Response.Status == http.StatusOK {
+			tab.mu.Lock()
+			tab.follows = true
+			tab.mu.Unlock()
+		}
 	case *network.EventRequestWillBeSent:
 		u, err := url.Parse(ev.Request.URL)
 		if err != nil || u.Scheme == "data" || u.Scheme == "about" || u.Scheme == "chrome" {
@@ -180,6 +187,22 @@ func (tab *Tab) Run(t testing.TB, actions ...chromedp.Action) {
 func replaced(err error) bool {
 	var answer *cdproto.Error
 	return errors.As(err, &answer) && answer.Code == -32000 && strings.Contains(answer.Message, "node")
+}
+
+// Follow waits until the server tells the page what changes.
+func (tab *Tab) Follow(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		tab.mu.Lock()
+		follows := tab.follows
+		tab.mu.Unlock()
+		if follows {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not ask what changes", tab.Path(t))
+		}
+	}
 }
 
 // Click presses the first visible match and waits for what it leads to.
