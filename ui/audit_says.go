@@ -13,11 +13,11 @@ import (
 // How the log's details are told: an entry holds fields as the domain stores them, and an administrator is told neither "retiring" nor a span
 // of time in nanoseconds.
 
-// auditCodes are the fields that hold codes, and where the words of the codes stand.
+// auditCodes are the fields that hold codes, and where the words of the codes stand: in the first place that has them.
 var auditCodes = map[string]string{
 	"state": "word.state", "ownership": "word.ownership", "mode": "word.mode", "action": "word.action", "permissions": "word.permission",
 	"platform": "system", "platforms": "system", "type": "type", "role": "role", "theme": "prefs.theme", "to": "assign", "verb": "audit.verb",
-	"cause": "audit.value.cause", "what": "evidence",
+	"cause": "audit.value.cause", "what": "evidence", "kind": "stale.kind group.kind",
 }
 
 // auditChanges lists the fields that differ, or all of them where only one side is known. Where a thing is new, what it lacks is no news, and
@@ -136,7 +136,7 @@ func (q *Request) auditText(field, v string) string {
 	if v == "(hidden)" {
 		return q.T("audit.hidden")
 	}
-	if prefix, ok := auditCodes[field]; ok {
+	for _, prefix := range strings.Fields(auditCodes[field]) {
 		if key := prefix + "." + v; q.Words.Has(key) {
 			return capital(q.T(key))
 		}

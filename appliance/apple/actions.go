@@ -53,6 +53,12 @@ func (a *Apple) Choices(d *fleet.Device, facts map[fleet.FactKey]fleet.Fact) []f
 // has the same end if it happens twice.
 func (a *Apple) Once(t fleet.ActionType) bool { return t == fleet.ActRestart }
 
+// ErasesRefusing says whether a wipe that is answered Error may happen all the same: a Mac that cannot erase all content and settings answers Error
+// and then tries to obliterate itself, unless it was told another way (EraseDevice, ObliterationBehavior: absent is Default).
+func (a *Apple) ErasesRefusing(d *fleet.Device, o fleet.ActionOptions) bool {
+	return d.Platform == fleet.MacOS && (o.Obliterate == "" || o.Obliterate == "Default")
+}
+
 // Lifetime is how long an action may wait for the device. A restart or an opened passcode that comes days later surprises; a
 // lock stays wanted for a week.
 func (a *Apple) Lifetime(t fleet.ActionType) time.Duration {

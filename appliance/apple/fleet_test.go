@@ -773,6 +773,68 @@ func TestWipe(t *testing.T) {
 	}
 }
 
+// TestMacThatRefusesAWipeAndMayEraseItself shows that such an answer is explained while the Mac is silent, that its next call settles that it was not
+// erased, that enrolling it anew ends the order, and that none of it proves the wipe.
+func TestMacThatRefusesAWipeAndMayEraseItself(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	g := w.invite(fleet.MacOS, fleet.Corporate, "UDID-MAC-9")
+	g.run()
+	d := w.device(g.udid)
+	refuse := func() {
+		g.refuse["EraseDevice"] = []map[string]any{{"ErrorDomain": "MCMDMErrorDomain", "ErrorCode": 12099, "LocalizedDescription": "Preflight failed"}}
+		g.run()
+	}
+	const doubt = "wipe.refused-maybe-erased"
+	standing := func() fleet.Reason {
+		t.Helper()
+		s, err := w.fleet.Standing(ctx, w.admin, d.ID)
+		must(t, err)
+		return s.Reason
+	}
+	order, err := w.fleet.Act(ctx, w.admin, d.ID, fleet.ActWipe, fleet.ActionOptions{Obliterate: "DoNotObliterate"}, d.Name)
+	must(t, err)
+	refuse()
+	if got := standing(); got.Code == doubt {
+		t.Errorf("a Mac that was told not to obliterate itself is doubted: %+v", got)
+	}
+	must(t, w.fleet.CallOff(ctx, w.admin, order.ID))
+	order, err = w.fleet.Act(ctx, w.admin, d.ID, fleet.ActWipe, fleet.ActionOptions{}, d.Name)
+	must(t, err)
+	refuse()
+	told := func() {
+		t.Helper()
+		a, err := w.fleet.Action(ctx, w.admin, order.ID)
+		must(t, err)
+		if got := standing(); got.Code != doubt || a.Reason.Code != doubt || !strings.Contains(a.Reason.DeviceWords, "Preflight failed") || a.State != fleet.ActionQueued {
+			t.Errorf("the refusal is told as %+v, the action is %s: %+v", got, a.State, a.Reason)
+		}
+	}
+	told()
+	g.run() // so soon it may still be about to erase itself
+	told()
+	w.later.Add(int64(6 * time.Minute))
+	refuse() // its call shows that it is there: the wipe is given again, and refused again
+	told()
+	lines, err := w.fleet.Timeline(ctx, w.admin, d.ID, fleet.ListQuery{Limit: 200})
+	must(t, err)
+	if n := strings.Count(jsonOf(lines.Items), "event.wipe-not-erased"); n != 1 {
+		t.Errorf("%d lines say that it was not erased", n)
+	}
+	again := w.invite(fleet.MacOS, fleet.Corporate, g.udid)
+	again.run()
+	if got := w.device(g.udid); got.ID != d.ID || got.State != fleet.Managed || got.Warning != nil {
+		t.Errorf("enrolled anew it is %s with %+v", got.State, got.Warning)
+	}
+	a, err := w.fleet.Action(ctx, w.admin, order.ID)
+	must(t, err)
+	list, err := w.fleet.Receipts(ctx, w.admin, d.ID, fleet.ListQuery{})
+	must(t, err)
+	if a.State != fleet.ActionOvertaken || list.Items[0].Outcome == "proved" || list.Items[0].Outcome == "open" {
+		t.Errorf("the order is %s, its receipt %q", a.State, list.Items[0].Outcome)
+	}
+}
+
 func jsonOf(v any) string {
 	b, _ := json.Marshal(v)
 	return string(b)

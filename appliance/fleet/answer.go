@@ -150,6 +150,11 @@ func (f *Fleet) answerAction(tx store.Tx, x *exchange, o *orderRecord, ev Eviden
 	s.rep.Tries[a.ID] = failed(s.rep.Tries[a.ID], "", r, ev, ans.Outcome == Malformed)
 	a.requeue()
 	a.Reason = r
+	if ans.Outcome == Failed {
+		if x.rows, err = f.doubtWipe(tx, s, a, r); err != nil {
+			return false, err
+		}
+	}
 	if err := actions.Put(tx, a); err != nil {
 		return false, err
 	}

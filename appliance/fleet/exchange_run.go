@@ -129,6 +129,10 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	doubted, err := f.wipeDoubted(tx, x)
+	if err != nil {
+		return err
+	}
 	if err := f.replan(tx, x); err != nil {
 		return err
 	}
@@ -152,6 +156,9 @@ func (f *Fleet) exchange(tx store.Tx, x *exchange) error {
 	}
 	if x.next = s.horizon(x.c.Channel, diffs); x.next.IsZero() {
 		x.next = shown
+		if shown.IsZero() {
+			x.next = doubted
+		}
 	}
 	return f.keepExchange(tx, x)
 }

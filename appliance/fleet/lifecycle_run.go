@@ -86,6 +86,7 @@ func (f *Fleet) transit(tx store.Tx, p *passage, e lifecycleEvent) error {
 		}
 	}
 	if d.State.ended() {
+		p.rep.settleWipe(d)
 		if err := f.partTwins(tx, d); err != nil {
 			return err
 		}
@@ -158,6 +159,7 @@ func (f *Fleet) take(tx store.Tx, p *passage, e lifecycleEvent, fx effect) error
 	case fxFreshReport:
 		*p.rep = reported{Device: d.ID, Enrolment: d.Enrolment}
 	case fxForgetRemoval:
+		p.rep.settleWipe(d)
 		p.rep.Removal = nil
 		for _, c := range p.rep.Channels {
 			c.InFlight, c.Doing, c.Skipped = "", "", nil

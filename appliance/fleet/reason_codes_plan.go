@@ -56,6 +56,7 @@ func planReasonCodes() map[string][]string {
 		"action.unknown":      nil,
 		"wipe.unknown":        nil,
 		"wipe.not-done":       nil,
+		codeWipeDoubt:         nil,
 		"action.expired":      nil,
 		"action.cancelled":    {"by"},
 		"action.overtaken":    {"by"},
@@ -113,6 +114,7 @@ func planReasonCodes() map[string][]string {
 		"event.receipt":           {"receipt", "outcome"},
 		"event.push-lost":         nil,
 		"event.serial-twice":      {"serial", "other"},
+		"event.wipe-not-erased":   nil,
 		"event.stolen-enrolment":  nil,
 	}
 }

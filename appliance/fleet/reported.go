@@ -139,6 +139,7 @@ type removalReport struct {
 	Begun    bool          `json:"begun,omitempty"`   // something of it was handed over: it cannot be called off
 	Handed   bool          `json:"handed,omitempty"`  // the last step (unenrol, wipe) was handed over
 	Lost     *lostWipe     `json:"lost,omitempty"`    // the wipe got no answer
+	Doubt    *time.Time    `json:"doubt,omitempty"`   // the wipe was refused then, and may have happened all the same
 	Profiles Evidence      `json:"profiles,omitzero"` // profile list taken after the removals
 	Certs    Evidence      `json:"certs,omitzero"`    // certificate list taken after the removals
 	Left     []string      `json:"left,omitempty"`    // fingerprints of access certificates still listed

@@ -106,7 +106,7 @@ func (f *Fleet) warnOfWipe(tx store.Tx, d *Device, r Reason) error {
 // wipeAgain begins anew after a wipe that was lost.
 func (r *reported) wipeAgain(d *Device) {
 	if r.Removal != nil {
-		r.Removal.Lost, r.Removal.Handed, r.Removal.Unenrol = nil, false, nil
+		r.Removal.Lost, r.Removal.Doubt, r.Removal.Handed, r.Removal.Unenrol = nil, nil, false, nil
 	}
 	if d.Warning != nil && strings.HasPrefix(d.Warning.Code, "wipe.") {
 		d.Warning = nil
