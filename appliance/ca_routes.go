@@ -6,7 +6,9 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"strings"
 
+	"muster/appliance/apple"
 	"muster/pki"
 )
 
@@ -61,6 +63,11 @@ func (a *Appliance) scep(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		plain(w, http.StatusBadRequest, "the message is not base64")
 		return
+	}
+	if operation == "GetCACert" && string(message) == apple.SCEPBundle && strings.HasPrefix(r.UserAgent(), "Go-http-client/") {
+		// Simulators of devices, mdmb among them, are written in Go: its SCEP library encrypts to every certificate that it is offered, and gives up at
+		// the authorities' ECDSA. Apple's own client says who it is, and wants the chain.
+		message = []byte(pki.SCEPNameRA)
 	}
 	contentType, body, err := a.pki.SCEP(r.Context(), operation, message)
 	if err != nil && !errors.Is(err, pki.ErrMessage) && !errors.Is(err, pki.ErrOperation) {

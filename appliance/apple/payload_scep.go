@@ -10,15 +10,15 @@ import (
 // scepPath is where the server answers SCEP.
 const scepPath = "/scep"
 
-// scepBundle is the name under which the server offers its exchange certificate with the chain, as RFC 8894 has it.
-const scepBundle = "muster"
+// SCEPBundle is the name under which the server offers its exchange certificate with the chain, as RFC 8894 has it.
+const SCEPBundle = "muster"
 
 // scepName is what a device puts into GetCACert: it chooses the form of the answer.
 func scepName(s *fleet.Settings) string {
 	if s.SCEPSingle {
 		return pki.SCEPNameRA
 	}
-	return scepBundle
+	return SCEPBundle
 }
 
 // scepPayload asks the device to make a key and have a certificate issued for it (com.apple.security.scep). What the certificate

@@ -96,7 +96,7 @@ func (d *Apple) identities(ctx context.Context, p *profile) (map[string]*identit
 		switch pl.kind {
 		case "com.apple.security.scep":
 			d.mu.Lock()
-			s := scepClient{http: client, keys: d.o.Keys, bits: d.o.KeyBits, ber: d.mood.BER, now: time.Now(), note: d.complain}
+			s := scepClient{http: client, keys: d.o.Keys, bits: d.o.KeyBits, ber: d.mood.BER, name: "mdmclient/1.0 CFNetwork Darwin", now: time.Now(), note: d.complain}
 			d.mu.Unlock()
 			id, err := s.obtain(ctx, pl.body["PayloadContent"].(dict), pl.identifier)
 			if err != nil {

@@ -38,6 +38,7 @@ type scepClient struct {
 	keys *Keys
 	bits int // least key size
 	ber  bool
+	name string // User-Agent
 	now  time.Time
 	note func(format string, args ...any) // takes complaints
 }
@@ -141,6 +142,7 @@ func (s scepClient) do(ctx context.Context, method, link string, body []byte) ([
 	if body != nil {
 		req.Header.Set("Content-Type", "application/x-pki-message")
 	}
+	req.Header.Set("User-Agent", s.name)
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return nil, "", refuse(domainSCEP, 22005, "%v", err)

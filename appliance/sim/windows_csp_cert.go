@@ -180,7 +180,7 @@ func (d *Windows) scep(ctx context.Context, at, key string, settings map[string]
 func (d *Windows) obtain(ctx context.Context, set map[string]string) (id *identity, from string, err error) {
 	client := &http.Client{Transport: newPCTransport(d.roots(), nil, nil, d.complain), Timeout: timeout}
 	defer client.CloseIdleConnections()
-	s := scepClient{http: client, keys: d.o.Keys, bits: d.o.KeyBits, now: time.Now(), note: d.complain}
+	s := scepClient{http: client, keys: d.o.Keys, bits: d.o.KeyBits, name: "Mozilla/4.0 (compatible; Win32; NDES client)", now: time.Now(), note: d.complain}
 	for server := range strings.SplitSeq(set["ServerURL"], ";") {
 		if d.o.PKIClient {
 			server = strings.TrimSuffix(server, "/") + "/pkiclient.exe"
