@@ -246,7 +246,7 @@ func TestKillNine(t *testing.T) {
 		if round%5 != 0 { // every fifth is killed while it starts, the others in the midst of changes
 			w.serving()
 			before := acknowledged.count()
-			w.eventually("a change is acknowledged", func() bool { return acknowledged.count() > before })
+			w.eventually("changes are acknowledged", func() bool { return acknowledged.count() > before+1 })
 		}
 		time.Sleep(time.Duration(30+rand.IntN(270)) * time.Millisecond)
 		child.Process.Kill()
@@ -255,7 +255,7 @@ func TestKillNine(t *testing.T) {
 	cancel()
 	load.Wait()
 	t.Logf("%d rounds, %d acknowledged changes", rounds, len(acknowledged.ids))
-	if len(acknowledged.ids) < rounds-(rounds+4)/5 {
+	if len(acknowledged.ids) < rounds {
 		t.Errorf("only %d changes were acknowledged: too little load to mean anything", len(acknowledged.ids))
 	}
 

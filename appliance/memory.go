@@ -20,7 +20,8 @@ const (
 	restEvery  = 2 * time.Minute
 )
 
-// watchMemory bounds the memory of the process, and gives memory back to the system every half minute, where there is enough to give. At rest the store gives back its mapped tables too.
+// watchMemory bounds the memory of the process, and gives memory back to the system every half minute, where there is enough to give. At rest the
+// store gives back its mapped tables too.
 func (a *Appliance) watchMemory(ctx context.Context) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softLimit)

@@ -166,7 +166,7 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	for round := range rounds() {
 		all := round%5 == 0 || round == rounds()-1 // of every round so far; else of this round
 		from := len(acknowledged)
-		printed := 1 + round%3*10 // every third soon after its start, the others when they have acknowledged something
+		printed := 1 + round%3*15 // every third soon after its start, the others when they have acknowledged something
 		for _, line := range runAndKill(t, "write", dir, printed, time.Duration(20+rand.IntN(280))*time.Millisecond)[1:] {
 			id, ok := strings.CutPrefix(line, "ok ")
 			if !ok {
@@ -201,7 +201,7 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 			return
 		}
 	}
-	if len(acknowledged) < 9*rounds() {
+	if len(acknowledged) < 10*rounds() {
 		t.Errorf("only %d updates were acknowledged in %d rounds", len(acknowledged), rounds())
 	}
 	t.Logf("%d rounds, %d acknowledged updates all there, %d more that were committed but not yet answered", rounds(), len(acknowledged), unacknowledged)
