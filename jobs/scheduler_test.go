@@ -200,9 +200,15 @@ func (k lingering) End(ctx context.Context, r Run) error {
 func TestARunThatIsSeenToHaveEndedIsNotInTheWay(t *testing.T) {
 	k := lingering{newMemory(), make(chan bool, 2)}
 	l := begin(t, k, clockwork.NewFakeClockAt(noon), Job{Name: "nightly", Schedule: Daily(3, 15), Do: nothing})
+	t.Cleanup(func() { close(k.release) }) // a failing test ends, too
 	k.next(t)
 	again := make(chan error, 1)
 	go func() { again <- l.RunNow(t.Context(), "nightly", "Ada", nil) }()
+	select {
+	case err := <-again: // it cannot have begun
+		t.Fatalf("not waited for: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
 	k.release <- true
 	if err := <-again; err != nil {
 		t.Fatal(err)
